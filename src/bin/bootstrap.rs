@@ -1,0 +1,3 @@
+//! `bootstrap`, the Lambda function.
+
+fn main() {}

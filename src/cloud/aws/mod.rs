@@ -1,0 +1,1 @@
+//! AWS: S3, and the configuration that the SDK finds.

@@ -1,0 +1,1 @@
+//! Google: BigQuery over HTTP, and the tokens for it.

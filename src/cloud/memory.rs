@@ -1,0 +1,1 @@
+//! In-memory twins of the traits, for tests: as strict as the services, and under the same contracts.

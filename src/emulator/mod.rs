@@ -1,0 +1,1 @@
+//! The embedded BigQuery: small, strict, and over HTTP like the real one.

@@ -1,0 +1,3 @@
+//! `dms2bq`, the command line.
+
+fn main() {}

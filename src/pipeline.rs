@@ -1,0 +1,1 @@
+//! One invocation, on one screen.

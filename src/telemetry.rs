@@ -1,0 +1,1 @@
+//! Logs: JSON lines in Lambda, readable on a terminal.
