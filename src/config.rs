@@ -1,1 +1,142 @@
-//! The environment, read once.
+//! The environment, read once and completely.
+
+use std::path::PathBuf;
+
+/// The variables that dms2bq itself reads. The AWS SDK and reqwest read their own (`AWS_*`, `HTTPS_PROXY`, …).
+pub mod names {
+    /// File or folder of mappings, or `s3://bucket/prefix`.
+    pub const MAPPINGS: &str = "DMS2BQ_MAPPINGS";
+    /// `on` where the event source honours partial-batch replies.
+    pub const PARTIAL_BATCH_RESPONSE: &str = "DMS2BQ_PARTIAL_BATCH_RESPONSE";
+    /// A Google credential file.
+    pub const GOOGLE_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+    /// The base URL of a BigQuery emulator.
+    pub const BIGQUERY_EMULATOR: &str = "BIGQUERY_EMULATOR_HOST";
+    /// Log levels, as in every Rust program.
+    pub const LOG: &str = "RUST_LOG";
+}
+
+/// Where mappings are when nobody says so.
+const DEFAULT_MAPPINGS: &str = "mappings";
+
+/// What the environment says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the mappings are.
+    pub mappings: MappingsLocation,
+    /// Whether the event source honours partial-batch replies.
+    pub partial_replies: bool,
+    /// The Google credential file, if one is named.
+    pub google_credentials: Option<PathBuf>,
+    /// The base URL of a BigQuery emulator, used without credentials and before any credential file.
+    pub bigquery_emulator: Option<String>,
+}
+
+/// Where the mappings are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MappingsLocation {
+    /// A file or a folder.
+    Local(PathBuf),
+    /// Every object below a prefix of a bucket.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// The prefix, without a slash at its end; empty for the bucket's root.
+        prefix: String,
+    },
+}
+
+/// The environment asks for what does not exist.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable holds a value that means nothing.
+    #[error("{variable} is {value:?}: {expected}")]
+    BadValue {
+        /// The variable's name.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}
+
+impl ConfigError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadValue { .. } => "config.bad_value",
+        }
+    }
+}
+
+impl Config {
+    /// Reads the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a value that means nothing: a guess could switch safety off.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// What `RUST_LOG` says. Read before everything else, so that what follows can be logged.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn log_directives() -> Option<String> {
+        std::env::var(names::LOG).ok().filter(|value| !value.is_empty())
+    }
+
+    /// Reads an environment given as a function. Empty values count as unset.
+    ///
+    /// # Errors
+    /// As [`Config::from_env`].
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mappings = get(names::MAPPINGS).unwrap_or_else(|| DEFAULT_MAPPINGS.to_owned());
+        Ok(Self {
+            mappings: MappingsLocation::parse(&mappings)?,
+            partial_replies: partial_replies(get(names::PARTIAL_BATCH_RESPONSE))?,
+            google_credentials: get(names::GOOGLE_CREDENTIALS).map(PathBuf::from),
+            bigquery_emulator: get(names::BIGQUERY_EMULATOR),
+        })
+    }
+}
+
+impl MappingsLocation {
+    /// Reads a path or an `s3://` address.
+    ///
+    /// # Errors
+    /// [`ConfigError::BadValue`] for an `s3://` address without a bucket.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let Some(address) = text.strip_prefix("s3://") else { return Ok(Self::Local(PathBuf::from(text))) };
+        let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
+        if bucket.is_empty() {
+            return Err(ConfigError::BadValue {
+                variable: names::MAPPINGS,
+                value: text.to_owned(),
+                expected: "an address in S3 is s3://bucket/prefix",
+            });
+        }
+        Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_end_matches('/').to_owned() })
+    }
+}
+
+impl std::fmt::Display for MappingsLocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+fn partial_replies(value: Option<String>) -> Result<bool, ConfigError> {
+    match value.as_deref() {
+        Some("on") => Ok(true),
+        None | Some("off") => Ok(false),
+        Some(other) => Err(ConfigError::BadValue {
+            variable: names::PARTIAL_BATCH_RESPONSE,
+            value: other.to_owned(),
+            expected: "set it to `on` if the event source mapping has ReportBatchItemFailures, otherwise leave it unset",
+        }),
+    }
+}

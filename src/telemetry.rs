@@ -1,1 +1,111 @@
 //! Logs: JSON lines in Lambda, readable on a terminal.
+
+use tracing::Level;
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::outcome::Disposition;
+use crate::outcome::record::Record;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object per line.
+    Json,
+    /// For a person at a terminal, on standard error.
+    Terminal,
+}
+
+/// Starts logging. `directives` are those of `RUST_LOG`; `default_level` holds where they say nothing.
+///
+/// Whatever they say, other people's crates never log below `INFO`: at debug some of them print requests, and
+/// with them signatures, tokens and upload addresses.
+pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
+    let filter = EnvFilter::try_new(directives.unwrap_or(default_level))
+        .unwrap_or_else(|_| EnvFilter::new(default_level));
+    let ours = filter_fn(|metadata| *metadata.level() <= Level::INFO || is_ours(metadata.target()));
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second `init` in one process (tests) keeps the first subscriber.
+    let _already_set = match format {
+        Format::Json => {
+            let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            registry.with(layer.with_filter(ours)).try_init()
+        }
+        Format::Terminal => {
+            let layer = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+            registry.with(layer.with_filter(ours)).try_init()
+        }
+    };
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(code = "bug.panic", location, "panicked: {}", panic_message(panic.payload()));
+    }));
+}
+
+fn is_ours(target: &str) -> bool {
+    target == "dms2bq" || target.starts_with("dms2bq::") || target == "bootstrap"
+}
+
+/// What a panic said.
+pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "no message",
+    }
+}
+
+/// Writes the wide line of one object and receive.
+pub fn write_record(record: &Record) {
+    // The macro wants the level to be a constant, hence one arm for each.
+    macro_rules! line {
+        ($level:expr, $text:expr) => {
+            tracing::event!(
+                target: "dms2bq",
+                $level,
+                outcome = record.outcome,
+                code = record.code,
+                disposition = record.disposition.map(Disposition::as_str),
+                message_id = record.message_id,
+                receive_count = record.receive_count,
+                bucket = record.bucket,
+                key = record.key,
+                etag = record.etag,
+                kind = record.kind,
+                source_table = record.source_table,
+                mapping = record.mapping,
+                destination = record.destination,
+                job_id = record.job_id,
+                attempt = record.attempt,
+                row_count = record.row_count,
+                size_bytes = record.size_bytes,
+                duration_ms = record.duration_ms,
+                reason = record.message,
+                remedy = record.remedy,
+                $text
+            )
+        };
+    }
+    match (record.outcome, record.disposition) {
+        ("loaded", _) => line!(Level::INFO, "loaded"),
+        ("ignored", _) if record.code == Some("object.superseded") => line!(Level::WARN, "ignored"),
+        ("ignored", _) => line!(Level::INFO, "ignored"),
+        (_, Some(Disposition::Running)) => line!(Level::INFO, "returned: the job is still running"),
+        (_, _) => line!(Level::WARN, "returned to the queue"),
+    }
+}
+
+/// Says once for an invocation that nothing can load, and why.
+pub fn nothing_can_load(record: &Record, message_count: usize) {
+    tracing::error!(
+        target: "dms2bq",
+        code = record.code,
+        destination = record.destination,
+        message_count,
+        reason = record.message,
+        remedy = record.remedy,
+        "nothing can load"
+    );
+}

@@ -1,3 +1,40 @@
-//! `bootstrap`, the Lambda function.
+//! `bootstrap`, the Lambda function: AWS's runtime calls it, it calls [`dms2bq::entry::lambda`].
 
-fn main() {}
+use std::sync::Arc;
+use std::time::Duration;
+
+use dms2bq::cloud::google::install_crypto;
+use dms2bq::config::Config;
+use dms2bq::entry::lambda::SqsBatch;
+use dms2bq::{entry, telemetry};
+use lambda_runtime::{LambdaEvent, service_fn};
+
+/// What initialisation may spend on the network. Lambda gives it 10 s; what is not there by then is fetched by
+/// the first invocation.
+const INIT_NETWORK_BUDGET: Duration = Duration::from_secs(3);
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::init(telemetry::Format::Json, Config::log_directives().as_deref(), "info");
+    install_crypto();
+    let started = start().await.inspect_err(|error| {
+        tracing::error!(target: "dms2bq", code = "config.unusable", reason = format!("{error:#}"), "cannot start");
+    })?;
+    let handler = Arc::new(started);
+    if let Err(detail) = handler.prefetch_mappings(INIT_NETWORK_BUDGET).await {
+        tracing::error!(target: "dms2bq", code = "mapping.unusable", reason = detail, "no mappings yet");
+    }
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsBatch>| {
+        let handler = Arc::clone(&handler);
+        async move {
+            let deadline = handler.deadline(event.context.deadline);
+            handler.handle(event.payload, deadline).await
+        }
+    }))
+    .await
+}
+
+async fn start() -> anyhow::Result<entry::lambda::Handler> {
+    let config = Config::from_env()?;
+    entry::assemble::handler(&config).await
+}

@@ -1,1 +1,17 @@
-//! Who calls the pipeline.
+//! Who calls the pipeline: the Lambda runtime, and the verbs of the command line.
+
+pub mod assemble;
+pub mod lambda;
+pub mod mapping_files;
+pub mod mapping_store;
+
+#[cfg(feature = "cli")]
+pub mod check;
+#[cfg(feature = "cli")]
+pub mod emulator;
+#[cfg(feature = "cli")]
+pub mod explain;
+#[cfg(feature = "cli")]
+pub mod load;
+#[cfg(feature = "cli")]
+pub mod local;

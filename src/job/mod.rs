@@ -4,7 +4,18 @@
 //! BigQuery keeps a job's record for about 180 days and refuses a second job with the same id: the
 //! id *is* the idempotency key, and the record *is* the ledger.
 
+pub mod drive;
+pub mod error;
+pub mod footers;
+pub mod id;
+pub mod plan;
+pub mod reason;
+pub mod schema;
+pub mod tables;
+
 use std::collections::BTreeMap;
+
+pub use error::JobError;
 
 use crate::route::TableRef;
 

@@ -3,9 +3,14 @@
 //! Takes a notice, gives the identity of an object: bucket, key and etag, the three on which an
 //! event, a HEAD and a bucket listing agree. Also reads the Parquet footer, from bytes it is handed.
 
+pub mod error;
+pub mod footer;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use error::ObjectError;
 
 /// An object's etag: without quotes, its case kept, never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -66,6 +71,12 @@ pub struct ObjectRef {
     pub etag: Option<ETag>,
     /// The size in bytes, where it is known.
     pub size_bytes: Option<u64>,
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
 }
 
 /// An object whose identity is known: bucket, key and etag.

@@ -1,0 +1,69 @@
+//! Puts the pipeline together from the environment: what the Lambda and `dms2bq load` share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_config::SdkConfig;
+
+use crate::cloud::clock::SystemClock;
+use crate::cloud::google::{BigQuery, Settings};
+use crate::cloud::{Clock, Deadline, aws};
+use crate::config::{Config, MappingsLocation};
+use crate::entry::lambda::Handler;
+use crate::entry::mapping_files;
+use crate::entry::mapping_store::{MappingSource, MappingStore};
+use crate::outcome::record::Chain;
+use crate::pipeline::Pipeline;
+use crate::route::MappingFile;
+
+/// The handler that the environment asks for. Nothing here touches the network: tokens, mappings in S3 and
+/// credentials are fetched when they are first needed.
+///
+/// # Errors
+/// What is wrong with the settings for Google, in words.
+pub async fn handler(config: &Config) -> anyhow::Result<Handler> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let sdk_config = aws::sdk_config().await;
+    let pipeline = pipeline(config, &sdk_config, Arc::clone(&clock)).await?;
+    let mappings = MappingStore::from_source(mapping_source(config, &sdk_config));
+    Ok(Handler::new(pipeline, mappings, clock, config.partial_replies))
+}
+
+async fn pipeline(config: &Config, sdk_config: &SdkConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Pipeline> {
+    let settings =
+        Settings::from_environment(config.bigquery_emulator.as_deref(), config.google_credentials.as_deref())?;
+    let warehouse = BigQuery::new(settings, Arc::clone(&clock)).await?;
+    Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+}
+
+fn mapping_source(config: &Config, sdk_config: &SdkConfig) -> Arc<dyn MappingSource> {
+    match &config.mappings {
+        MappingsLocation::Local(path) => Arc::new(LocalFiles { path: path.clone() }),
+        MappingsLocation::S3 { bucket, prefix } => {
+            Arc::new(S3Files { folder: aws::S3Folder::new(sdk_config, bucket, prefix) })
+        }
+    }
+}
+
+struct LocalFiles {
+    path: PathBuf,
+}
+
+#[async_trait]
+impl MappingSource for LocalFiles {
+    async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
+        mapping_files::read_local(&self.path).map_err(|error| Chain(&error).to_string())
+    }
+}
+
+struct S3Files {
+    folder: aws::S3Folder,
+}
+
+#[async_trait]
+impl MappingSource for S3Files {
+    async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
+        self.folder.read().await.map_err(|error| Chain(&error).to_string())
+    }
+}

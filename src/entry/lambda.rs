@@ -1,0 +1,260 @@
+//! The Lambda handler: a batch of SQS messages in, a partial-batch reply out.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lambda_events::event::sqs::SqsMessage;
+use futures_util::{FutureExt, StreamExt, stream};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::cloud::{Clock, Deadline};
+use crate::entry::mapping_store::MappingStore;
+use crate::event::{Notice, Receipt};
+use crate::outcome::record::{Known, Record};
+use crate::outcome::reply::{Reply, Unproven, WholeBatch};
+use crate::outcome::{Disposition, Outcome, StepError};
+use crate::pipeline::{self, Pipeline};
+use crate::route::Mappings;
+use crate::telemetry::{self, panic_message};
+
+/// The messages of one batch at most: Lambda's own limit for a standard queue
+/// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>).
+const MESSAGES_PER_BATCH: usize = 10_000;
+
+/// How many objects are worked on at once. A load is mostly waiting; sixteen uploads fill a Lambda's network, and
+/// hold under a MiB each.
+const OBJECTS_AT_ONCE: usize = 16;
+
+/// What is kept of an invocation's time for the reply: an eighth of what is left, 3 s at most.
+const REPLY_MARGIN: Duration = Duration::from_secs(3);
+
+/// What Lambda hands over: the messages as they stand, each parsed by itself so that none can spoil another.
+#[derive(Debug, Deserialize)]
+pub struct SqsBatch {
+    /// The messages.
+    #[serde(rename = "Records")]
+    pub records: Vec<Box<RawValue>>,
+}
+
+/// Who is told of every record, besides the log.
+pub type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
+
+/// The handler of one process.
+pub struct Handler {
+    pipeline: Pipeline,
+    mappings: MappingStore,
+    clock: Arc<dyn Clock>,
+    partial_replies: bool,
+    observer: Option<Observer>,
+}
+
+/// An invocation cannot be answered message by message.
+#[derive(Debug, thiserror::Error)]
+pub enum InvocationError {
+    /// The whole batch comes back.
+    #[error(transparent)]
+    WholeBatch(#[from] WholeBatch),
+    /// More messages than Lambda ever hands over.
+    #[error("a batch of {messages} messages; Lambda hands over {MESSAGES_PER_BATCH} at most")]
+    TooManyMessages {
+        /// How many there are.
+        messages: usize,
+    },
+}
+
+/// One object of one message.
+struct Piece {
+    message: usize,
+    receipt: Arc<Receipt>,
+    notice: Result<Notice, StepError>,
+}
+
+impl Handler {
+    /// A handler over a pipeline. `partial_replies` says whether the event source honours them.
+    pub fn new(
+        pipeline: Pipeline,
+        mappings: MappingStore,
+        clock: Arc<dyn Clock>,
+        partial_replies: bool,
+    ) -> Self {
+        Self { pipeline, mappings, clock, partial_replies, observer: None }
+    }
+
+    /// Tells `observer` of every record as well.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Reads the mappings ahead of the first invocation, within a budget.
+    ///
+    /// # Errors
+    /// Why there are none yet, in words; the first invocation tries again.
+    pub async fn prefetch_mappings(&self, budget: Duration) -> Result<(), String> {
+        let deadline = Deadline::at(self.clock.now() + budget);
+        self.mappings.snapshot(deadline).await.map(|_mappings| ())
+    }
+
+    /// The deadline of an invocation that Lambda ends at `ends_at_ms` (milliseconds since 1970).
+    pub fn deadline(&self, ends_at_ms: u64) -> Deadline {
+        let left = Duration::from_millis(ends_at_ms.saturating_sub(self.clock.unix_ms()));
+        let margin = REPLY_MARGIN.min(left / 8);
+        Deadline::at(self.clock.now() + (left - margin))
+    }
+
+    /// Works on a batch and says which messages are to come back.
+    ///
+    /// No task outlives the reply: all work happens inside this future.
+    ///
+    /// # Errors
+    /// [`InvocationError`] if the whole batch has to come back.
+    pub async fn handle(&self, batch: SqsBatch, deadline: Deadline) -> Result<Reply, InvocationError> {
+        let messages = batch.records.len();
+        if messages > MESSAGES_PER_BATCH {
+            return Err(InvocationError::TooManyMessages { messages });
+        }
+        let receipts: Vec<(Arc<Receipt>, Option<String>)> = batch.records.iter().map(|r| receive(r)).collect();
+        let mut unproven = Unproven::new(receipts.iter().map(|(receipt, _)| receipt.message_id.clone()));
+        let mappings = self.mappings.snapshot(deadline).await;
+        let pieces = take_apart(receipts, &mut unproven, |receipt| self.nothing_to_load(receipt));
+
+        let failed_for_all = Mutex::new(Vec::new());
+        let unproven = Mutex::new(unproven);
+        stream::iter(pieces)
+            .for_each_concurrent(OBJECTS_AT_ONCE, |piece| async {
+                let message = piece.message;
+                let record = self.work(piece, &mappings, deadline).await;
+                if record.outcome != "returned" {
+                    lock(&unproven).record_settled(message);
+                }
+                if record.disposition == Some(Disposition::NothingCanLoad) {
+                    lock(&failed_for_all).push(record);
+                }
+            })
+            .await;
+        say_loudly(&lock(&failed_for_all));
+        let reply = lock(&unproven).reply(self.partial_replies);
+        Ok(reply?)
+    }
+
+    /// Works on one object, whatever happens, and writes its line.
+    async fn work(
+        &self,
+        piece: Piece,
+        mappings: &Result<Arc<Mappings>, String>,
+        deadline: Deadline,
+    ) -> Record {
+        let started = self.clock.now();
+        let mut known = Known::default();
+        let outcome = match (piece.notice, mappings) {
+            (Err(error), _) => error.into(),
+            (Ok(_), Err(detail)) => Outcome::Returned(StepError::Mappings { detail: detail.clone() }),
+            (Ok(notice), Ok(mappings)) => {
+                let run = self.pipeline.run(&notice, &piece.receipt, mappings, deadline, &mut known);
+                let caught = AssertUnwindSafe(run).catch_unwind();
+                match tokio::time::timeout_at(deadline.instant(), caught).await {
+                    Ok(Ok(Ok(outcome))) => outcome,
+                    Ok(Ok(Err(error))) => error.into(),
+                    Ok(Err(panic)) => {
+                        let message = panic_message(panic.as_ref()).to_owned();
+                        Outcome::Returned(StepError::Panicked { message })
+                    }
+                    Err(_elapsed) => Outcome::Returned(StepError::OutOfTime),
+                }
+            }
+        };
+        let duration_ms = u64::try_from((self.clock.now() - started).as_millis()).unwrap_or(u64::MAX);
+        let record = Record::new(&outcome, &known, &piece.receipt, duration_ms);
+        self.write(&record);
+        record
+    }
+
+    /// A message without any record is done, and leaves a line like every other.
+    fn nothing_to_load(&self, receipt: &Receipt) {
+        let ignored = crate::outcome::Ignored::quietly("event.no_records", "the message holds no record");
+        self.write(&Record::new(&Outcome::Ignored(ignored), &Known::default(), receipt, 0));
+    }
+
+    fn write(&self, record: &Record) {
+        telemetry::write_record(record);
+        if let Some(observer) = &self.observer {
+            observer(record);
+        }
+    }
+}
+
+/// Reads one message of the batch: how it came, and its body.
+fn receive(record: &RawValue) -> (Arc<Receipt>, Option<String>) {
+    /// Of a message that is otherwise unreadable, the id is what lets it fail alone.
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct IdOnly {
+        message_id: Option<String>,
+    }
+    match serde_json::from_str::<SqsMessage>(record.get()) {
+        Ok(message) => {
+            let number = |name| message.attributes.get(name).and_then(|text: &String| text.parse::<u64>().ok());
+            let receive_count = number("ApproximateReceiveCount").and_then(|count| u32::try_from(count).ok());
+            let receipt = Receipt {
+                message_id: message.message_id.unwrap_or_default(),
+                receive_count: receive_count.unwrap_or(1),
+                sent_at_ms: number("SentTimestamp"),
+                redriven: message.attributes.contains_key("DeadLetterQueueSourceArn"),
+            };
+            (Arc::new(receipt), Some(message.body.unwrap_or_default()))
+        }
+        Err(_) => {
+            let id = serde_json::from_str::<IdOnly>(record.get()).unwrap_or_default();
+            let message_id = id.message_id.unwrap_or_default();
+            (Arc::new(Receipt { message_id, receive_count: 1, ..Receipt::default() }), None)
+        }
+    }
+}
+
+/// Takes every message apart into its objects, and notes how many each has.
+fn take_apart(
+    messages: Vec<(Arc<Receipt>, Option<String>)>,
+    unproven: &mut Unproven,
+    nothing_to_load: impl Fn(&Receipt),
+) -> Vec<Piece> {
+    let mut pieces = Vec::with_capacity(messages.len());
+    for (message, (receipt, body)) in messages.into_iter().enumerate() {
+        let notices = match std::panic::catch_unwind(|| pipeline::notices(body.as_deref().unwrap_or_default())) {
+            Ok(Ok(notices)) => notices,
+            Ok(Err(error)) => vec![Err(error)],
+            Err(panic) => {
+                vec![Err(StepError::Panicked { message: panic_message(panic.as_ref()).to_owned() })]
+            }
+        };
+        unproven.has_records(message, notices.len());
+        if notices.is_empty() {
+            nothing_to_load(&receipt);
+        }
+        pieces.extend(notices.into_iter().map(|notice| Piece {
+            message,
+            receipt: Arc::clone(&receipt),
+            notice,
+        }));
+    }
+    pieces
+}
+
+/// What makes everything fail is said once per invocation and code, not once per message.
+fn say_loudly(records: &[Record]) {
+    let mut said = Vec::new();
+    for record in records {
+        if !said.contains(&record.code) {
+            said.push(record.code);
+            let alike = records.iter().filter(|other| other.code == record.code).count();
+            telemetry::nothing_can_load(record, alike);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic while one of these is held leaves at worst a message unproven, which is the safe side.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

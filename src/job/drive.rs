@@ -1,0 +1,491 @@
+//! Look → insert → wait → settled: one load, driven to its end. The only waiting loop.
+//!
+//! Two workers may drive the same load at once, and one may die at any line: the job id makes it the same
+//! job, and whoever looks next reads what became of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cloud::{
+    CallError, Clock, Deadline, InsertError, Inserted, Objects, TableLookup, Warehouse,
+};
+use crate::event::Receipt;
+use crate::job::error::JobError;
+use crate::job::footers::{FooterReader, ReadFooter};
+use crate::job::id::{Identity, JobId};
+use crate::job::plan::{OBJECT_LABEL, Plan, ROWS_LABEL};
+use crate::job::reason::{Verdict, judge};
+use crate::job::tables::Tables;
+use crate::job::{JobFailure, JobRecord, JobRef, JobState, LoadJob, TableInfo};
+use crate::key::DmsKey;
+use crate::object::{Object, ObjectError};
+use crate::route::Route;
+
+/// How many jobs one receive makes for one object. Each failed one counts against the table's day.
+const JOBS_PER_RECEIVE: u32 = 3;
+
+/// How many attempts are looked through. 50 receives with three jobs each, redriven six times, stay below it.
+const ATTEMPTS_MAX: u32 = 1_000;
+
+/// How often one job is sent in one receive when the answer stays away. Sending again is safe: the id is the same.
+const SENDS_PER_JOB: u32 = 3;
+
+/// How long one receive waits for a job at most. A load of a minute's changes takes a few seconds.
+const WAIT_FOR_JOB: Duration = Duration::from_secs(30);
+
+/// The first and the longest pause between two looks at a running job. BigQuery allows 1,000 `jobs.get` a second
+/// for a project (<https://cloud.google.com/bigquery/quotas#api_request_quotas>).
+const POLL_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+
+/// The pauses after a 409 whose job is not found: the index lags, seconds as a rule
+/// (googleapis/python-bigquery#2134).
+const LAG_PAUSES: [Duration; 5] = [
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_millis(600),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+
+/// The pause before the next attempt, once for each job that failed in this receive.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// One load: the bytes, what they mean, where they go, and how the message came to us.
+#[derive(Debug, Clone, Copy)]
+pub struct Load<'a> {
+    /// The bytes.
+    pub object: &'a Object,
+    /// What DMS meant.
+    pub key: &'a DmsKey,
+    /// Where they go.
+    pub route: &'a Route,
+    /// How the message came.
+    pub receipt: &'a Receipt,
+    /// When this must have ended.
+    pub deadline: Deadline,
+}
+
+impl Load<'_> {
+    fn job(&self, attempt: u32) -> JobRef {
+        JobRef {
+            project: self.route.destination.project.clone(),
+            location: self.route.location.clone(),
+            id: JobId::new(self.object, self.key, self.route, attempt).as_str().to_owned(),
+        }
+    }
+
+    fn call_error(&self, source: CallError) -> JobError {
+        match source {
+            // The only thing that a load's calls name and that may be missing is the dataset (or its project).
+            CallError::NotFound { detail, .. } => self.dataset_not_found(detail),
+            source => JobError::Call { destination: self.route.destination.clone(), source },
+        }
+    }
+
+    fn dataset_not_found(&self, detail: String) -> JobError {
+        JobError::DatasetNotFound {
+            project: self.route.destination.project.clone(),
+            dataset: self.route.destination.dataset.clone(),
+            location: self.route.location.clone(),
+            detail,
+        }
+    }
+}
+
+/// A load whose rows are in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// The job that brought them.
+    pub job_id: String,
+    /// Which attempt that was, from 0.
+    pub attempt: u32,
+    /// How many rows it added.
+    pub row_count: u64,
+    /// Whether the job was there before this receive asked for one.
+    pub adopted: bool,
+    /// The object's size, if this receive read it.
+    pub size_bytes: Option<u64>,
+}
+
+/// Drives loads to their end.
+pub struct Driver {
+    warehouse: Arc<dyn Warehouse>,
+    objects: Arc<dyn Objects>,
+    clock: Arc<dyn Clock>,
+    footers: FooterReader,
+    tables: Tables,
+}
+
+/// What one receive has learned of a load so far.
+#[derive(Default)]
+struct Progress {
+    footer: Option<ReadFooter>,
+    planned_with: Option<TableInfo>,
+    jobs_made: u32,
+    last_failure: Option<FailedJob>,
+    waiting_since: Option<Instant>,
+}
+
+/// A job that failed: its id, and why.
+type FailedJob = (String, JobFailure);
+
+/// A job's record, and how we came by it.
+struct Found {
+    record: JobRecord,
+    origin: Origin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// This receive made it.
+    Made,
+    /// It was there.
+    Adopted,
+}
+
+/// How a job looked when this receive first saw it.
+#[derive(Clone, Copy)]
+struct Seen {
+    made_here: bool,
+    was_done: bool,
+}
+
+/// What a settled job leads to.
+enum Next {
+    Done(Settled),
+    Attempt(JobFailure),
+}
+
+impl Driver {
+    /// A driver over the two clouds.
+    pub fn new(warehouse: Arc<dyn Warehouse>, objects: Arc<dyn Objects>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            footers: FooterReader::new(Arc::clone(&objects)),
+            tables: Tables::new(Arc::clone(&warehouse), Arc::clone(&clock)),
+            warehouse,
+            objects,
+            clock,
+        }
+    }
+
+    /// Loads the object unless it is loaded, and says what became of it.
+    ///
+    /// # Errors
+    /// [`JobError`] names everything that keeps the rows from being in, or from being known to be in.
+    pub async fn settle(&self, load: &Load<'_>) -> Result<Settled, JobError> {
+        let mut progress = Progress::default();
+        let mut look_first = !load.receipt.is_fresh();
+        for attempt in 0..ATTEMPTS_MAX {
+            let found = match look_first {
+                true => self.look(load, attempt).await?,
+                false => None,
+            };
+            let found = match found {
+                Some(found) => found,
+                None => self.make(load, attempt, &mut progress).await?,
+            };
+            match self.follow(load, attempt, found, &mut progress).await? {
+                Next::Done(settled) => return Ok(settled),
+                Next::Attempt(failure) => {
+                    progress.last_failure = Some((load.job(attempt).id, failure));
+                    look_first = true;
+                }
+            }
+        }
+        Err(JobError::TooManyAttempts { attempts: ATTEMPTS_MAX, job_id: load.job(ATTEMPTS_MAX - 1).id })
+    }
+
+    async fn look(&self, load: &Load<'_>, attempt: u32) -> Result<Option<Found>, JobError> {
+        let job = load.job(attempt);
+        let record = self.warehouse.get_job(&job, load.deadline).await.map_err(|e| load.call_error(e))?;
+        record.map(|record| adopt(load, record)).transpose()
+    }
+
+    /// Makes the job, or finds that it was made already.
+    async fn make(&self, load: &Load<'_>, attempt: u32, progress: &mut Progress) -> Result<Found, JobError> {
+        if let Some((job_id, failure)) = &progress.last_failure {
+            if progress.jobs_made == JOBS_PER_RECEIVE {
+                let (reason, message) = (failure.reason.clone(), failure.message.clone());
+                return Err(JobError::Failed { job_id: job_id.clone(), reason, message });
+            }
+            if progress.jobs_made > 0 {
+                self.clock.sleep(ATTEMPT_PAUSE * progress.jobs_made).await;
+            }
+        }
+        let planned = self.plan(load, attempt, progress).await?;
+        progress.jobs_made += 1;
+        self.send(load, attempt, &planned).await
+    }
+
+    async fn plan(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        progress: &mut Progress,
+    ) -> Result<LoadJob, JobError> {
+        let footer = match progress.footer.take() {
+            Some(footer) => footer,
+            None => self.footers.read(load.object).await?,
+        };
+        let destination = &load.route.destination;
+        let lookup = match progress.last_failure {
+            // Another load may have changed the table, so what was known of it is not good enough.
+            Some(_) => self.tables.get_afresh(destination, load.deadline).await,
+            None => self.tables.get(destination, load.deadline).await,
+        };
+        progress.planned_with = match lookup.map_err(|e| load.call_error(e))? {
+            TableLookup::Found(table) => Some(table),
+            TableLookup::NoTable => None,
+            TableLookup::NoDataset => return Err(load.dataset_not_found("tables.get says so".to_owned())),
+        };
+        let plan = Plan {
+            object: load.object,
+            size_bytes: footer.object_size_bytes,
+            footer: &footer.footer,
+            key: load.key,
+            route: load.route,
+            table: progress.planned_with.as_ref(),
+        };
+        let planned = plan.job(attempt);
+        progress.footer = Some(footer);
+        planned.map_err(|source| JobError::Schema { destination: destination.clone(), source })
+    }
+
+    /// Sends the job until there is an answer; where none comes, looks whether it happened.
+    async fn send(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        planned: &LoadJob,
+    ) -> Result<Found, JobError> {
+        let mut sends = 1;
+        loop {
+            let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
+            let failure = match answer {
+                Ok(Inserted::Created(record)) => return Ok(Found { record, origin: Origin::Made }),
+                Ok(Inserted::Exists) => return self.read_existing(load, attempt).await,
+                Err(InsertError::Call(failure)) => failure,
+                Err(InsertError::Object(source)) => return Err(ObjectError::unread(load.object, source).into()),
+                Err(InsertError::TooSlow { sent_bytes, total_bytes, elapsed_ms }) => {
+                    let object = load.object.to_string();
+                    return Err(ObjectError::TooSlow { object, sent_bytes, total_bytes, elapsed_ms }.into());
+                }
+            };
+            let out_of_time = matches!(failure, CallError::OutOfTime { .. });
+            if out_of_time || !failure.may_have_happened() {
+                return Err(load.call_error(failure));
+            }
+            if let Some(found) = self.look(load, attempt).await? {
+                return Ok(found);
+            }
+            if sends == SENDS_PER_JOB {
+                return Err(load.call_error(failure));
+            }
+            sends += 1;
+        }
+    }
+
+    /// Reads the job that BigQuery refused to make again.
+    async fn read_existing(&self, load: &Load<'_>, attempt: u32) -> Result<Found, JobError> {
+        let job = load.job(attempt);
+        let mut pauses = LAG_PAUSES.iter();
+        loop {
+            match self.warehouse.get_job(&job, load.deadline).await {
+                Ok(Some(record)) => return adopt(load, record),
+                Ok(None) => match pauses.next() {
+                    Some(pause) => self.clock.sleep(*pause).await,
+                    None => return Err(JobError::NotVisible { job_id: job.id }),
+                },
+                Err(CallError::Denied { detail, .. }) => {
+                    return Err(JobError::Unreadable { job_id: job.id, detail });
+                }
+                Err(failure) => return Err(load.call_error(failure)),
+            }
+        }
+    }
+
+    /// Waits for a job's end and says what it leads to.
+    async fn follow(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        found: Found,
+        progress: &mut Progress,
+    ) -> Result<Next, JobError> {
+        let Found { record, origin } = found;
+        let seen = Seen { made_here: origin == Origin::Made, was_done: is_done(&record) };
+        let record = self.wait(load, attempt, record, progress).await?;
+        match &record.state {
+            JobState::Pending | JobState::Running => Err(self.still_running(&record, progress)),
+            JobState::Succeeded => {
+                let settled = self.loaded(load, attempt, &record, origin, progress).await?;
+                Ok(Next::Done(settled))
+            }
+            JobState::Failed(failure) => {
+                self.failed(load, &record, failure, seen, progress).await?;
+                Ok(Next::Attempt(failure.clone()))
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        mut record: JobRecord,
+        progress: &mut Progress,
+    ) -> Result<JobRecord, JobError> {
+        let job = load.job(attempt);
+        let since = *progress.waiting_since.get_or_insert_with(|| self.clock.now());
+        let until = (since + WAIT_FOR_JOB).min(load.deadline.instant());
+        let (mut pause, longest_pause) = POLL_PAUSE;
+        while !is_done(&record) && self.clock.now() + pause < until {
+            self.clock.sleep(pause).await;
+            pause = (pause * 3 / 2).min(longest_pause);
+            let read = self.warehouse.get_job(&job, load.deadline).await.map_err(|e| load.call_error(e))?;
+            // A job that was just made may not be found yet; its last known state stands.
+            if let Some(read) = read {
+                record = read;
+            }
+        }
+        Ok(record)
+    }
+
+    fn still_running(&self, record: &JobRecord, progress: &Progress) -> JobError {
+        let waited = progress.waiting_since.map_or(Duration::ZERO, |since| self.clock.now() - since);
+        JobError::Running {
+            job_id: record.id.clone(),
+            state: if record.state == JobState::Pending { "pending" } else { "running" },
+            waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// A job that succeeded is believed once its table is still there and its rows are the file's.
+    async fn loaded(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        record: &JobRecord,
+        origin: Origin,
+        progress: &Progress,
+    ) -> Result<Settled, JobError> {
+        if origin == Origin::Adopted {
+            self.check_table(load, record).await?;
+        }
+        let footer = progress.footer.as_ref();
+        let file_rows = match footer {
+            Some(read) => Some(read.footer.row_count),
+            None => record.labels.get(ROWS_LABEL).and_then(|rows| rows.parse().ok()),
+        };
+        if let Some(file_rows) = file_rows
+            && record.output_rows != Some(file_rows)
+        {
+            let output_rows = record.output_rows;
+            return Err(JobError::RowMismatch { job_id: record.id.clone(), file_rows, output_rows });
+        }
+        if let (Origin::Made, Some(read)) = (origin, footer) {
+            let brought: Vec<&str> = read.footer.columns.iter().map(|column| column.name.as_str()).collect();
+            self.tables.loaded(&load.route.destination, progress.planned_with.as_ref(), &brought);
+        }
+        Ok(Settled {
+            job_id: record.id.clone(),
+            attempt,
+            row_count: record.output_rows.or(file_rows).unwrap_or_default(),
+            adopted: origin == Origin::Adopted,
+            size_bytes: footer.map(|read| read.object_size_bytes),
+        })
+    }
+
+    /// A success of the past says nothing of a table that was dropped or made anew since.
+    async fn check_table(&self, load: &Load<'_>, record: &JobRecord) -> Result<(), JobError> {
+        let destination = &load.route.destination;
+        let lookup = self.tables.get_afresh(destination, load.deadline).await.map_err(|e| load.call_error(e))?;
+        let what = match lookup {
+            TableLookup::NoTable => "does not exist any more",
+            TableLookup::NoDataset => "is gone with its dataset",
+            TableLookup::Found(table) if record.ended_ms.is_some_and(|ended_ms| table.created_ms > ended_ms) => {
+                "was made anew since"
+            }
+            TableLookup::Found(_) => return Ok(()),
+        };
+        Err(JobError::TableRecreated { job_id: record.id.clone(), destination: destination.clone(), what })
+    }
+
+    /// Says whether a failed job allows another attempt in this receive.
+    async fn failed(
+        &self,
+        load: &Load<'_>,
+        record: &JobRecord,
+        failure: &JobFailure,
+        seen: Seen,
+        progress: &Progress,
+    ) -> Result<(), JobError> {
+        let ended_here = seen.made_here || !seen.was_done;
+        let job_id = record.id.clone();
+        let message = failure.message.clone();
+        let destination = load.route.destination.clone();
+        match judge(&failure.reason) {
+            Verdict::MayPass => Ok(()),
+            Verdict::MayPassIfSchemaMoved if seen.made_here && self.schema_moved(load, progress).await? => Ok(()),
+            Verdict::NotSoon if ended_here => Err(JobError::QuotaExceeded { job_id, message }),
+            Verdict::Denied if ended_here => {
+                Err(JobError::DestinationDenied { job_id, destination, message })
+            }
+            Verdict::DatasetMissing if ended_here => Err(load.dataset_not_found(message)),
+            Verdict::NotSoon | Verdict::Denied | Verdict::DatasetMissing => Ok(()),
+            Verdict::MayPassIfSchemaMoved | Verdict::ForGood => {
+                let redriven_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
+                if redriven_since {
+                    return Ok(());
+                }
+                let reason = failure.reason.clone();
+                Err(JobError::Rejected { job_id, reason, message: with_details(message, &failure.details) })
+            }
+        }
+    }
+
+    /// Whether the table's columns are others by now than those that this receive planned its job with.
+    async fn schema_moved(&self, load: &Load<'_>, progress: &Progress) -> Result<bool, JobError> {
+        let now = self.tables.get_afresh(&load.route.destination, load.deadline).await;
+        Ok(match now.map_err(|e| load.call_error(e))? {
+            TableLookup::Found(now) => {
+                progress.planned_with.as_ref().is_none_or(|planned| planned.columns != now.columns)
+            }
+            TableLookup::NoTable | TableLookup::NoDataset => progress.planned_with.is_some(),
+        })
+    }
+}
+
+/// Takes a job that exists for the one we would make, if it proves to be.
+fn adopt(load: &Load<'_>, record: JobRecord) -> Result<Found, JobError> {
+    let destination = &load.route.destination;
+    let label = Identity::of(load.object, load.route);
+    let difference = match (&record.destination, record.labels.get(OBJECT_LABEL)) {
+        (Some(theirs), _) if theirs != destination => Some(format!("it loads into {theirs}, not {destination}")),
+        (None, _) => Some("it is no load job".to_owned()),
+        (Some(_), Some(theirs)) if theirs == label.label() => None,
+        (Some(_), Some(theirs)) => Some(format!("its label `object` is {theirs}, not {}", label.label())),
+        (Some(_), None) => Some("it has no label `object`".to_owned()),
+    };
+    match difference {
+        None => Ok(Found { record, origin: Origin::Adopted }),
+        Some(difference) => Err(JobError::IdCollision { job_id: record.id, difference }),
+    }
+}
+
+fn is_done(record: &JobRecord) -> bool {
+    match record.state {
+        JobState::Pending | JobState::Running => false,
+        JobState::Succeeded | JobState::Failed(_) => true,
+    }
+}
+
+/// BigQuery's first message is often "see errors[]"; the one that helps stands there.
+fn with_details(message: String, details: &[String]) -> String {
+    match details.is_empty() {
+        true => message,
+        false => format!("{message}; {}", details.join("; ")),
+    }
+}

@@ -1,0 +1,155 @@
+//! The one wide line per object and receive, as data.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::event::Receipt;
+use crate::job::id::JobId;
+use crate::key::DmsKey;
+use crate::object::{Object, ObjectRef};
+use crate::outcome::{Disposition, Outcome, StepError};
+use crate::route::Route;
+
+/// What the steps have learned about one object, gathered as they go, so that the line is whole however it ends.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The address, as the event names it.
+    pub object: Option<ObjectRef>,
+    /// The identity, once there is an etag.
+    pub identified: Option<Object>,
+    /// What DMS meant.
+    pub key: Option<DmsKey>,
+    /// Where it goes.
+    pub route: Option<Route>,
+}
+
+/// What became of one object of one message in one receive. Field names are stable: dashboards read them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Record {
+    /// `loaded`, `ignored` or `returned`.
+    pub outcome: &'static str,
+    /// The stable code of an ignored or returned object, or `job.adopted` where the rows were in already.
+    pub code: Option<&'static str>,
+    /// What the queue is told, for a returned object.
+    #[serde(serialize_with = "disposition")]
+    pub disposition: Option<Disposition>,
+    /// The message's id.
+    pub message_id: String,
+    /// How often SQS has handed it out.
+    pub receive_count: u32,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// The key, decoded.
+    pub key: Option<String>,
+    /// The etag.
+    pub etag: Option<String>,
+    /// `full_load` or `cdc`.
+    pub kind: Option<&'static str>,
+    /// `schema.table` at the source.
+    pub source_table: Option<String>,
+    /// The mapping that routed it.
+    pub mapping: Option<String>,
+    /// `project.dataset.table`.
+    pub destination: Option<String>,
+    /// The job that loaded it, or that the error is about, or the first that would load it.
+    pub job_id: Option<String>,
+    /// Which attempt loaded it.
+    pub attempt: Option<u32>,
+    /// How many rows it brought.
+    pub row_count: Option<u64>,
+    /// The object's size in bytes.
+    pub size_bytes: Option<u64>,
+    /// How long this receive worked on it.
+    pub duration_ms: u64,
+    /// What is wrong, the whole chain; or why it is ignored.
+    pub message: Option<String>,
+    /// What a person should do.
+    pub remedy: Option<String>,
+}
+
+impl Record {
+    /// Writes down what became of an object.
+    pub fn new(outcome: &Outcome, known: &Known, receipt: &Receipt, duration_ms: u64) -> Self {
+        let mut record = Self::without_end(known, receipt, duration_ms);
+        match outcome {
+            Outcome::Loaded(settled) => {
+                record.outcome = "loaded";
+                record.code = settled.adopted.then_some("job.adopted");
+                record.job_id = Some(settled.job_id.clone());
+                record.attempt = Some(settled.attempt);
+                record.row_count = Some(settled.row_count);
+                record.size_bytes = settled.size_bytes.or(record.size_bytes);
+            }
+            Outcome::Ignored(ignored) => {
+                record.outcome = "ignored";
+                record.code = Some(ignored.code);
+                record.message = Some(ignored.reason.clone());
+            }
+            Outcome::Returned(error) => record.returned(error),
+        }
+        record
+    }
+
+    fn returned(&mut self, error: &StepError) {
+        self.outcome = "returned";
+        self.code = Some(error.code());
+        self.disposition = Some(error.disposition());
+        self.job_id = error.job_id().map(str::to_owned).or(self.job_id.take());
+        self.message = Some(Chain(error).to_string());
+        self.remedy = Some(error.remedy());
+    }
+
+    fn without_end(known: &Known, receipt: &Receipt, duration_ms: u64) -> Self {
+        let object = known.object.as_ref();
+        let first_job = match (&known.identified, &known.key, &known.route) {
+            (Some(object), Some(key), Some(route)) => Some(JobId::new(object, key, route, 0)),
+            (_, _, _) => None,
+        };
+        Self {
+            outcome: "returned",
+            code: None,
+            disposition: None,
+            message_id: receipt.message_id.clone(),
+            receive_count: receipt.receive_count,
+            bucket: object.map(|object| object.bucket.clone()),
+            key: object.map(|object| object.key.clone()),
+            etag: match &known.identified {
+                Some(object) => Some(object.etag().to_string()),
+                None => object.and_then(|object| object.etag.as_ref()).map(ToString::to_string),
+            },
+            kind: known.key.as_ref().map(|key| key.file.kind()),
+            source_table: known.key.as_ref().map(|key| format!("{}.{}", key.schema, key.table)),
+            mapping: known.route.as_ref().map(|route| route.mapping.clone()),
+            destination: known.route.as_ref().map(|route| route.destination.to_string()),
+            job_id: first_job.map(|id| id.to_string()),
+            attempt: None,
+            row_count: None,
+            size_bytes: object.and_then(|object| object.size_bytes),
+            duration_ms,
+            message: None,
+            remedy: None,
+        }
+    }
+}
+
+fn disposition<S: serde::Serializer>(value: &Option<Disposition>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(Disposition::as_str).serialize(serializer)
+}
+
+/// Prints an error and its causes as one line: `load into t: jobs.get: no usable answer`.
+///
+/// Our errors never print their own cause, so nothing is said twice.
+pub struct Chain<'a>(pub &'a dyn std::error::Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
