@@ -3,9 +3,34 @@
 //! Takes a [`DmsKey`](crate::key::DmsKey) and the mappings, gives a [`Route`]: project, dataset,
 //! table and how to load it. The mappings are also the only list of what may be read: an object
 //! under no landing prefix is refused before S3 is touched.
+//!
+//! [`Mappings::parse`] takes the files as text and gives all their problems at once, or a snapshot that
+//! can no longer fail but for names: [`Mappings::landing`] finds the prefix that an object lies under,
+//! [`Landing::resolve`] what the mapping says of its table.
+
+mod mappings;
+mod mapping;
+mod options;
+mod resolve;
+pub mod names;
+mod pattern;
+mod template;
+mod timezone;
+mod problem;
+mod reader;
+mod json;
+mod nearest;
 
 use std::collections::BTreeMap;
 use std::fmt;
+
+pub use mapping::MAX_FILE_BYTES;
+pub use mappings::{MappingFile, Mappings};
+pub use options::{MAX_CLUSTERING_COLUMNS, MAX_COLUMNS};
+pub use pattern::{BadPattern, MAX_PATTERN_CHARS, Pattern};
+pub use problem::{MappingFault, MappingProblem, MappingProblems};
+pub use resolve::{BadDestination, Decision, Landing, RouteError, RuleName};
+pub use template::BadTemplate;
 
 /// A table of BigQuery by its full name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
