@@ -3,6 +3,8 @@
 //! Takes a notice, gives the identity of an object: bucket, key and etag, the three on which an
 //! event, a HEAD and a bucket listing agree. Also reads the Parquet footer, from bytes it is handed.
 
+pub mod name;
+
 use std::fmt;
 
 use serde::Serialize;
