@@ -3,6 +3,7 @@
 //! Takes a notice, gives the identity of an object: bucket, key and etag, the three on which an
 //! event, a HEAD and a bucket listing agree. Also reads the Parquet footer, from bytes it is handed.
 
+pub mod name;
 pub mod error;
 pub mod footer;
 
