@@ -222,7 +222,9 @@ fn read_exactly(file: tokio::fs::File, length_bytes: u64) -> ByteStream {
         }
         let next_bytes = usize::try_from(left_bytes).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES);
         let mut chunk = vec![0; next_bytes];
-        tokio::io::AsyncReadExt::read_exact(&mut file, &mut chunk).await.map_err(|error| unavailable(&error))?;
+        tokio::io::AsyncReadExt::read_exact(&mut file, &mut chunk)
+            .await
+            .map_err(|error| unavailable(&error))?;
         Ok(Some((Bytes::from(chunk), (file, left_bytes - next_bytes as u64))))
     })
     .boxed()

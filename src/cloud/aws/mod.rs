@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`sdk_config`] | region, credentials and endpoints, found as in every AWS SDK |
 //! | [`S3`] | [`Objects`](super::Objects) over S3 |
+//! | [`mappings`] | the mapping files of `s3://bucket/prefix` |
 
 mod answer;
 mod errors;
+pub mod mappings;
 mod s3;
 
 use std::time::Duration;

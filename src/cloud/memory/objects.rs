@@ -89,7 +89,8 @@ impl MemoryObjects {
 
     fn find(&self, bucket: &str, key: &str, version_id: Option<&VersionId>) -> Result<Content, ObjectsError> {
         let buckets = self.lock();
-        let versions = buckets.get(bucket).and_then(|bucket| bucket.keys.get(key)).ok_or(ObjectsError::Missing)?;
+        let versions =
+            buckets.get(bucket).and_then(|bucket| bucket.keys.get(key)).ok_or(ObjectsError::Missing)?;
         let version = match version_id {
             Some(id) => versions.iter().find(|version| version.id.as_ref() == Some(id)),
             None => versions.last(),
