@@ -2,7 +2,7 @@
 //!
 //! | Trait | Stands for | Real | Twin |
 //! |---|---|---|---|
-//! | [`Objects`] | S3 | [`aws`] | [`memory`] |
+//! | [`Objects`] | S3 | [`aws`] | [`memory`]; and `folder`, for `dms2bq local` |
 //! | [`Warehouse`] | BigQuery | [`google`] | [`memory`] |
 //! | [`Clock`] | time | [`clock`] | the same, over a paused runtime |
 //!
@@ -13,6 +13,8 @@ mod remedy;
 pub mod clock;
 pub mod google;
 pub mod aws;
+#[cfg(feature = "cli")]
+pub mod folder;
 pub mod memory;
 
 use std::ops::Range;
@@ -53,7 +55,7 @@ pub trait Objects: Send + Sync {
     async fn read_tail(&self, object: &Object, length_bytes: u64) -> Result<Tail, ObjectsError>;
 
     /// Opens a range of an object for reading. The stream gives exactly the bytes of the range, or an
-    /// error: a short body is an error, never a short success.
+    /// error: a short body is an error, never a short success. An empty range gives an empty stream.
     ///
     /// # Errors
     /// As [`Objects::read_tail`]. A range beyond the object's end is the caller's bug and a rejected call.
