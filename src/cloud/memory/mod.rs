@@ -1,1 +1,4 @@
 //! In-memory twins of the traits, for tests: as strict as the services, and under the same contracts.
+
+pub mod objects;
+pub mod warehouse;
