@@ -3,9 +3,13 @@
 //! Takes a notice, gives the identity of an object: bucket, key and etag, the three on which an
 //! event, a HEAD and a bucket listing agree. Also reads the Parquet footer, from bytes it is handed.
 
+pub mod footer;
+
 use std::fmt;
 
 use serde::Serialize;
+
+pub use footer::{Footer, FooterError, FooterRead};
 
 /// An object's etag: without quotes, its case kept, never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
