@@ -12,6 +12,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use error::ObjectError;
+pub use footer::{Footer, FooterError, FooterRead};
 
 /// An object's etag: without quotes, its case kept, never empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
