@@ -140,6 +140,13 @@ impl Handler {
         Ok(reply?)
     }
 
+    /// Works on one notice outside of any batch, for `dms2bq load`.
+    pub async fn handle_one(&self, notice: Notice, receipt: Receipt, deadline: Deadline) -> Record {
+        let mappings = self.mappings.snapshot(deadline).await;
+        let piece = Piece { message: 0, receipt: Arc::new(receipt), notice: Ok(notice) };
+        self.work(piece, &mappings, deadline).await
+    }
+
     /// Works on one object, whatever happens, and writes its line.
     async fn work(
         &self,

@@ -10,9 +10,11 @@ use crate::cloud::Deadline;
 use crate::cloud::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::entry::assemble;
+use crate::entry::explain::OutputFormat;
 use crate::event::Receipt;
 use crate::event::{Created, Notice};
 use crate::object::{ETag, ObjectRef, VersionId};
+use crate::outcome::Disposition;
 use crate::outcome::record::Record;
 
 /// How long a load may take when nobody says so.
@@ -43,6 +45,101 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = DEFAULT_TIMEOUT_SECS, value_name = "SECONDS")]
     timeout_secs: u64,
     /// Print the record as one line of JSON.
-    #[arg(long, value_enum, default_value_t = crate::entry::explain::OutputFormat::Human)]
-    format: crate::entry::explain::OutputFormat,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Human)]
+    format: OutputFormat,
+}
+
+/// The exit code of "try again later", as in `sysexits.h`.
+const EXIT_TRY_AGAIN: u8 = 75;
+
+/// The pause before a returned object is taken up again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Loads the object and tells what became of it.
+pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
+    let object = match parse(&args) {
+        Ok(object) => object,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let handler = match assemble::handler(config).await {
+        Ok(handler) => handler,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let clock = SystemClock;
+    let deadline = Deadline::at(clock.now() + Duration::from_secs(args.timeout_secs));
+    let notice = Notice::Created(Created { object, copied: false });
+    // Sent now, and never fresh: what is loaded already is found before S3 is asked for a byte.
+    let receipt = Receipt {
+        message_id: "dms2bq-load".to_owned(),
+        receive_count: 1,
+        sent_at_ms: Some(clock.unix_ms()),
+        redriven: true,
+    };
+    loop {
+        let record = handler.handle_one(notice.clone(), receipt.clone(), deadline).await;
+        let again = record.disposition.is_some_and(Disposition::passes_by_itself);
+        if !again || deadline.left(&clock) < PAUSE {
+            print(&record, args.format);
+            return exit_code(&record);
+        }
+        eprintln!("{}: {}; trying again", record.code.unwrap_or("?"), record.message.as_deref().unwrap_or("?"));
+        clock.sleep(PAUSE).await;
+    }
+}
+
+fn parse(args: &LoadArgs) -> Result<ObjectRef, String> {
+    let parts = args.address.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+    let Some((bucket, key)) = parts.filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()) else {
+        return Err(format!("{:?} is no address of an object: write s3://BUCKET/KEY", args.address));
+    };
+    Ok(ObjectRef {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        version_id: args.version_id.as_deref().and_then(VersionId::parse),
+        etag: args.etag.as_deref().and_then(ETag::parse),
+        size_bytes: None,
+    })
+}
+
+#[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
+fn print(record: &Record, format: OutputFormat) {
+    match format {
+        OutputFormat::Json => println!("{}", json!(record)),
+        OutputFormat::Human => println!("{}", in_words(record)),
+    }
+}
+
+fn in_words(record: &Record) -> String {
+    let destination = record.destination.as_deref().unwrap_or("BigQuery");
+    let job_id = record.job_id.as_deref().unwrap_or("none");
+    let rows = record.row_count.unwrap_or_default();
+    match (record.outcome, record.code) {
+        ("loaded", Some(_adopted)) => {
+            format!("loaded before: {rows} rows are in {destination} by job {job_id}")
+        }
+        ("loaded", None) => format!("loaded {rows} rows into {destination} by job {job_id}"),
+        ("ignored", code) => {
+            let reason = record.message.as_deref().unwrap_or_default();
+            format!("nothing to load [{}]: {reason}", code.unwrap_or_default())
+        }
+        (_, code) => {
+            let message = record.message.as_deref().unwrap_or_default();
+            let remedy = record.remedy.as_deref().unwrap_or_default();
+            format!("not loaded [{}]: {message}\nwhat to do: {remedy}", code.unwrap_or_default())
+        }
+    }
+}
+
+fn exit_code(record: &Record) -> ExitCode {
+    match record.disposition {
+        None => ExitCode::SUCCESS,
+        Some(disposition) if disposition.passes_by_itself() => ExitCode::from(EXIT_TRY_AGAIN),
+        Some(_) => ExitCode::FAILURE,
+    }
 }

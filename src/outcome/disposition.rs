@@ -28,6 +28,14 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// Whether trying again, with nothing changed by a person, may lead to the rows being in.
+    pub fn passes_by_itself(self) -> bool {
+        match self {
+            Self::MayPass | Self::NotSoon | Self::MayHaveHappened | Self::Running => true,
+            Self::Never | Self::NothingCanLoad => false,
+        }
+    }
+
     /// The word for it in the log.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,0 +1,132 @@
+//! What `dms2bq local` works on: a folder of files, the mappings for them, and what should come of each.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+
+use crate::cloud::Objects;
+use crate::cloud::folder::Folder;
+use crate::entry::mapping_files;
+use crate::job::footers::FooterReader;
+use crate::key::{self, KeyMeaning};
+use crate::object::{Object, ObjectRef};
+use crate::route::{Decision, Mappings, Route, TableRef};
+
+/// The folder below DIR that holds its mappings, and no objects.
+const MAPPINGS_FOLDER: &str = "mappings";
+
+/// A folder and its mappings, read.
+pub struct Ground {
+    /// The mappings.
+    pub mappings: Arc<Mappings>,
+    /// The files, as S3 would give them out.
+    pub folder: Arc<Folder>,
+    /// All of them, by bucket and key.
+    pub objects: Vec<ObjectRef>,
+}
+
+/// What the files of one destination hold.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// Where the dataset is to be.
+    pub location: String,
+    /// How many files are routed there and can be read.
+    pub file_count: u64,
+    /// The rows that their footers announce.
+    pub row_count: u64,
+}
+
+impl Ground {
+    /// Reads a folder: its mappings from `mappings`, or else from the folder itself, or else from `fallback`.
+    ///
+    /// # Errors
+    /// What is missing or wrong, in words, all problems of all mappings at once.
+    pub fn read(dir: &Path, mappings: Option<&Path>, fallback: &Path) -> anyhow::Result<Self> {
+        if !dir.is_dir() {
+            bail!("there is no folder {}; give the folder that is laid out as DMS lays out a bucket", dir.display());
+        }
+        let own = dir.join(MAPPINGS_FOLDER);
+        let mappings_path = match mappings {
+            Some(path) => path.to_owned(),
+            None if own.is_dir() => own,
+            None => fallback.to_owned(),
+        };
+        let files = mapping_files::read_local(&mappings_path)
+            .with_context(|| format!("read the mappings for {}", dir.display()))?;
+        let mappings = Arc::new(Mappings::parse(files)?);
+        let (folder, buckets) = buckets(dir, &mappings)?;
+        let mut objects = Vec::new();
+        for bucket in &buckets {
+            objects.extend(folder.list(bucket)?);
+        }
+        // Where DIR itself is the bucket, its mappings are not among the objects.
+        objects.retain(|object| {
+            let is_mapping = object.key.starts_with("mappings/") && mappings_path.starts_with(dir);
+            !is_mapping
+        });
+        Ok(Self { mappings, folder: Arc::new(folder), objects })
+    }
+
+    /// What every destination should hold, by the files' own footers.
+    pub async fn expected(&self) -> BTreeMap<TableRef, Expected> {
+        let footers = FooterReader::new(Arc::clone(&self.folder) as Arc<dyn Objects>);
+        let mut expected: BTreeMap<TableRef, Expected> = BTreeMap::new();
+        for object in &self.objects {
+            let Some(route) = self.route(object) else { continue };
+            let table = expected.entry(route.destination).or_default();
+            table.location = route.location;
+            let Some(etag) = object.etag.clone() else { continue };
+            let object = Object::new(&object.bucket, &object.key, etag, None);
+            if let Ok(read) = footers.read(&object).await {
+                table.file_count += 1;
+                table.row_count += read.footer.row_count;
+            }
+        }
+        expected
+    }
+
+    fn route(&self, object: &ObjectRef) -> Option<Route> {
+        let landing = self.mappings.landing(&object.bucket, &object.key).ok()?;
+        let KeyMeaning::Data(key) = key::parse(&object.key, landing.layout()).ok()? else { return None };
+        match landing.resolve(&key).ok()? {
+            Decision::Load(route) => Some(route),
+            Decision::Exclude { .. } => None,
+        }
+    }
+}
+
+/// Where DIR holds a folder with the name of a mapped bucket, its folders are buckets; otherwise DIR itself is the
+/// one bucket that the mappings name.
+fn buckets(dir: &Path, mappings: &Mappings) -> anyhow::Result<(Folder, Vec<String>)> {
+    let mut mapped: Vec<&str> = mappings.landings().iter().map(|landing| landing.bucket()).collect();
+    mapped.sort_unstable();
+    mapped.dedup();
+    if mapped.iter().any(|bucket| dir.join(bucket).is_dir()) {
+        return Ok((Folder::new(dir), folders_of(dir)?));
+    }
+    match mapped.as_slice() {
+        [bucket] => Ok((Folder::single((*bucket).to_owned(), dir), vec![(*bucket).to_owned()])),
+        several => bail!(
+            "the mappings name {} buckets ({}), so {} must hold a folder with the name of each",
+            several.len(),
+            several.join(", "),
+            dir.display()
+        ),
+    }
+}
+
+fn folders_of(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let path: PathBuf = entry.with_context(|| format!("list {}", dir.display()))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if path.is_dir() && name != MAPPINGS_FOLDER && !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
