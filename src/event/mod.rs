@@ -8,16 +8,18 @@
 //! error for a body that it does not understand. What holds nothing to load says so by name.
 
 mod body;
-mod bridge;
-mod error;
-mod ignored;
-mod lenient;
 mod notification;
+mod bridge;
 mod version;
+mod lenient;
+mod ignored;
+mod error;
+mod receipt;
 
 pub use body::{MAX_BODY_BYTES, MAX_RECORDS, read};
 pub use error::{EventError, Speaker};
 pub use ignored::IgnoredEvent;
+pub use receipt::Receipt;
 
 use crate::object::ObjectRef;
 

@@ -4,9 +4,18 @@
 //! schema, table, and whether the file is part *n* of a full load or the changes written at *t*.
 //! Knows how DMS names files, and nothing of BigQuery.
 
+mod parse;
+mod guess;
+mod file;
 mod date;
+mod ignored;
+mod error;
 
 pub use date::{DateFolders, Delimiter, Sequence};
+pub use error::{KeyError, Misfit};
+pub use guess::guess;
+pub use ignored::IgnoredKey;
+pub use parse::parse;
 
 /// How DMS lays out one landing prefix, as its mapping describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -20,6 +29,15 @@ pub struct Layout {
     pub parallel_load: bool,
     /// Whether somebody decided that `CDC_TXN-*` transaction files may be ignored.
     pub ignore_transaction_files: bool,
+}
+
+/// What a key of DMS's stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyMeaning {
+    /// Rows of a table.
+    Data(DmsKey),
+    /// Nothing to load, by name and with a reason.
+    Ignored(IgnoredKey),
 }
 
 /// What DMS meant by a key.
