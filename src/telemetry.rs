@@ -30,7 +30,8 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
     // A second `init` in one process (tests) keeps the first subscriber.
     let _already_set = match format {
         Format::Json => {
-            let layer = fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+            let layer =
+                fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
             registry.with(layer.with_filter(ours)).try_init()
         }
         Format::Terminal => {

@@ -116,7 +116,8 @@ impl Handler {
         if messages > MESSAGES_PER_BATCH {
             return Err(InvocationError::TooManyMessages { messages });
         }
-        let receipts: Vec<(Arc<Receipt>, Option<String>)> = batch.records.iter().map(|r| receive(r)).collect();
+        let receipts: Vec<(Arc<Receipt>, Option<String>)> =
+            batch.records.iter().map(|r| receive(r)).collect();
         let mut unproven = Unproven::new(receipts.iter().map(|(receipt, _)| receipt.message_id.clone()));
         let mappings = self.mappings.snapshot(deadline).await;
         let pieces = take_apart(receipts, &mut unproven, |receipt| self.nothing_to_load(receipt));
@@ -203,7 +204,8 @@ fn receive(record: &RawValue) -> (Arc<Receipt>, Option<String>) {
     }
     match serde_json::from_str::<SqsMessage>(record.get()) {
         Ok(message) => {
-            let number = |name| message.attributes.get(name).and_then(|text: &String| text.parse::<u64>().ok());
+            let number =
+                |name| message.attributes.get(name).and_then(|text: &String| text.parse::<u64>().ok());
             let receive_count = number("ApproximateReceiveCount").and_then(|count| u32::try_from(count).ok());
             let receipt = Receipt {
                 message_id: message.message_id.unwrap_or_default(),
@@ -229,13 +231,14 @@ fn take_apart(
 ) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(messages.len());
     for (message, (receipt, body)) in messages.into_iter().enumerate() {
-        let notices = match std::panic::catch_unwind(|| pipeline::notices(body.as_deref().unwrap_or_default())) {
-            Ok(Ok(notices)) => notices,
-            Ok(Err(error)) => vec![Err(error)],
-            Err(panic) => {
-                vec![Err(StepError::Panicked { message: panic_message(panic.as_ref()).to_owned() })]
-            }
-        };
+        let notices =
+            match std::panic::catch_unwind(|| pipeline::notices(body.as_deref().unwrap_or_default())) {
+                Ok(Ok(notices)) => notices,
+                Ok(Err(error)) => vec![Err(error)],
+                Err(panic) => {
+                    vec![Err(StepError::Panicked { message: panic_message(panic.as_ref()).to_owned() })]
+                }
+            };
         unproven.has_records(message, notices.len());
         if notices.is_empty() {
             nothing_to_load(&receipt);

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cloud::{
-    CallError, Clock, Deadline, InsertError, Inserted, Objects, TableLookup, Warehouse,
-};
+use crate::cloud::{CallError, Clock, Deadline, InsertError, Inserted, Objects, TableLookup, Warehouse};
 use crate::event::Receipt;
 use crate::job::error::JobError;
 use crate::job::footers::{FooterReader, ReadFooter};
@@ -128,8 +126,8 @@ struct Progress {
     waiting_since: Option<Instant>,
 }
 
-/// A job that failed: its id, and why.
-type FailedJob = (String, JobFailure);
+/// A job that failed, and why.
+type FailedJob = (JobRef, JobFailure);
 
 /// A job's record, and how we came by it.
 struct Found {
@@ -189,26 +187,26 @@ impl Driver {
             match self.follow(load, attempt, found, &mut progress).await? {
                 Next::Done(settled) => return Ok(settled),
                 Next::Attempt(failure) => {
-                    progress.last_failure = Some((load.job(attempt).id, failure));
+                    progress.last_failure = Some((load.job(attempt), failure));
                     look_first = true;
                 }
             }
         }
-        Err(JobError::TooManyAttempts { attempts: ATTEMPTS_MAX, job_id: load.job(ATTEMPTS_MAX - 1).id })
+        Err(JobError::TooManyAttempts { attempts: ATTEMPTS_MAX, job: load.job(ATTEMPTS_MAX - 1) })
     }
 
     async fn look(&self, load: &Load<'_>, attempt: u32) -> Result<Option<Found>, JobError> {
         let job = load.job(attempt);
         let record = self.warehouse.get_job(&job, load.deadline).await.map_err(|e| load.call_error(e))?;
-        record.map(|record| adopt(load, record)).transpose()
+        record.map(|record| adopt(load, job, record)).transpose()
     }
 
     /// Makes the job, or finds that it was made already.
     async fn make(&self, load: &Load<'_>, attempt: u32, progress: &mut Progress) -> Result<Found, JobError> {
-        if let Some((job_id, failure)) = &progress.last_failure {
+        if let Some((job, failure)) = &progress.last_failure {
             if progress.jobs_made == JOBS_PER_RECEIVE {
                 let (reason, message) = (failure.reason.clone(), failure.message.clone());
-                return Err(JobError::Failed { job_id: job_id.clone(), reason, message });
+                return Err(JobError::Failed { job: job.clone(), reason, message });
             }
             if progress.jobs_made > 0 {
                 self.clock.sleep(ATTEMPT_PAUSE * progress.jobs_made).await;
@@ -254,12 +252,7 @@ impl Driver {
     }
 
     /// Sends the job until there is an answer; where none comes, looks whether it happened.
-    async fn send(
-        &self,
-        load: &Load<'_>,
-        attempt: u32,
-        planned: &LoadJob,
-    ) -> Result<Found, JobError> {
+    async fn send(&self, load: &Load<'_>, attempt: u32, planned: &LoadJob) -> Result<Found, JobError> {
         let mut sends = 1;
         loop {
             let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
@@ -267,7 +260,9 @@ impl Driver {
                 Ok(Inserted::Created(record)) => return Ok(Found { record, origin: Origin::Made }),
                 Ok(Inserted::Exists) => return self.read_existing(load, attempt).await,
                 Err(InsertError::Call(failure)) => failure,
-                Err(InsertError::Object(source)) => return Err(ObjectError::unread(load.object, source).into()),
+                Err(InsertError::Object(source)) => {
+                    return Err(ObjectError::unread(load.object, source).into());
+                }
                 Err(InsertError::TooSlow { sent_bytes, total_bytes, elapsed_ms }) => {
                     let object = load.object.to_string();
                     return Err(ObjectError::TooSlow { object, sent_bytes, total_bytes, elapsed_ms }.into());
@@ -293,13 +288,13 @@ impl Driver {
         let mut pauses = LAG_PAUSES.iter();
         loop {
             match self.warehouse.get_job(&job, load.deadline).await {
-                Ok(Some(record)) => return adopt(load, record),
+                Ok(Some(record)) => return adopt(load, job, record),
                 Ok(None) => match pauses.next() {
                     Some(pause) => self.clock.sleep(*pause).await,
-                    None => return Err(JobError::NotVisible { job_id: job.id }),
+                    None => return Err(JobError::NotVisible { job }),
                 },
                 Err(CallError::Denied { detail, .. }) => {
-                    return Err(JobError::Unreadable { job_id: job.id, detail });
+                    return Err(JobError::Unreadable { job, detail });
                 }
                 Err(failure) => return Err(load.call_error(failure)),
             }
@@ -318,13 +313,15 @@ impl Driver {
         let seen = Seen { made_here: origin == Origin::Made, was_done: is_done(&record) };
         let record = self.wait(load, attempt, record, progress).await?;
         match &record.state {
-            JobState::Pending | JobState::Running => Err(self.still_running(&record, progress)),
+            JobState::Pending | JobState::Running => {
+                Err(self.still_running(load.job(attempt), &record, progress))
+            }
             JobState::Succeeded => {
                 let settled = self.loaded(load, attempt, &record, origin, progress).await?;
                 Ok(Next::Done(settled))
             }
             JobState::Failed(failure) => {
-                self.failed(load, &record, failure, seen, progress).await?;
+                self.failed(load, attempt, &record, failure, seen, progress).await?;
                 Ok(Next::Attempt(failure.clone()))
             }
         }
@@ -353,10 +350,10 @@ impl Driver {
         Ok(record)
     }
 
-    fn still_running(&self, record: &JobRecord, progress: &Progress) -> JobError {
+    fn still_running(&self, job: JobRef, record: &JobRecord, progress: &Progress) -> JobError {
         let waited = progress.waiting_since.map_or(Duration::ZERO, |since| self.clock.now() - since);
         JobError::Running {
-            job_id: record.id.clone(),
+            job,
             state: if record.state == JobState::Pending { "pending" } else { "running" },
             waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
         }
@@ -372,7 +369,7 @@ impl Driver {
         progress: &Progress,
     ) -> Result<Settled, JobError> {
         if origin == Origin::Adopted {
-            self.check_table(load, record).await?;
+            self.check_table(load, attempt, record).await?;
         }
         let footer = progress.footer.as_ref();
         let file_rows = match footer {
@@ -383,7 +380,7 @@ impl Driver {
             && record.output_rows != Some(file_rows)
         {
             let output_rows = record.output_rows;
-            return Err(JobError::RowMismatch { job_id: record.id.clone(), file_rows, output_rows });
+            return Err(JobError::RowMismatch { job: load.job(attempt), file_rows, output_rows });
         }
         if let (Origin::Made, Some(read)) = (origin, footer) {
             let brought: Vec<&str> = read.footer.columns.iter().map(|column| column.name.as_str()).collect();
@@ -399,49 +396,54 @@ impl Driver {
     }
 
     /// A success of the past says nothing of a table that was dropped or made anew since.
-    async fn check_table(&self, load: &Load<'_>, record: &JobRecord) -> Result<(), JobError> {
+    async fn check_table(&self, load: &Load<'_>, attempt: u32, record: &JobRecord) -> Result<(), JobError> {
         let destination = &load.route.destination;
-        let lookup = self.tables.get_afresh(destination, load.deadline).await.map_err(|e| load.call_error(e))?;
+        let lookup =
+            self.tables.get_afresh(destination, load.deadline).await.map_err(|e| load.call_error(e))?;
         let what = match lookup {
             TableLookup::NoTable => "does not exist any more",
             TableLookup::NoDataset => "is gone with its dataset",
-            TableLookup::Found(table) if record.ended_ms.is_some_and(|ended_ms| table.created_ms > ended_ms) => {
+            TableLookup::Found(table)
+                if record.ended_ms.is_some_and(|ended_ms| table.created_ms > ended_ms) =>
+            {
                 "was made anew since"
             }
             TableLookup::Found(_) => return Ok(()),
         };
-        Err(JobError::TableRecreated { job_id: record.id.clone(), destination: destination.clone(), what })
+        Err(JobError::TableRecreated { job: load.job(attempt), destination: destination.clone(), what })
     }
 
     /// Says whether a failed job allows another attempt in this receive.
     async fn failed(
         &self,
         load: &Load<'_>,
+        attempt: u32,
         record: &JobRecord,
         failure: &JobFailure,
         seen: Seen,
         progress: &Progress,
     ) -> Result<(), JobError> {
         let ended_here = seen.made_here || !seen.was_done;
-        let job_id = record.id.clone();
+        let job = load.job(attempt);
         let message = failure.message.clone();
         let destination = load.route.destination.clone();
         match judge(&failure.reason) {
             Verdict::MayPass => Ok(()),
-            Verdict::MayPassIfSchemaMoved if seen.made_here && self.schema_moved(load, progress).await? => Ok(()),
-            Verdict::NotSoon if ended_here => Err(JobError::QuotaExceeded { job_id, message }),
-            Verdict::Denied if ended_here => {
-                Err(JobError::DestinationDenied { job_id, destination, message })
+            Verdict::MayPassIfSchemaMoved if seen.made_here && self.schema_moved(load, progress).await? => {
+                Ok(())
             }
+            Verdict::NotSoon if ended_here => Err(JobError::QuotaExceeded { job, message }),
+            Verdict::Denied if ended_here => Err(JobError::DestinationDenied { job, destination, message }),
             Verdict::DatasetMissing if ended_here => Err(load.dataset_not_found(message)),
             Verdict::NotSoon | Verdict::Denied | Verdict::DatasetMissing => Ok(()),
             Verdict::MayPassIfSchemaMoved | Verdict::ForGood => {
-                let redriven_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
+                let redriven_since =
+                    record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
                 if redriven_since {
                     return Ok(());
                 }
                 let reason = failure.reason.clone();
-                Err(JobError::Rejected { job_id, reason, message: with_details(message, &failure.details) })
+                Err(JobError::Rejected { job, reason, message: with_details(message, &failure.details) })
             }
         }
     }
@@ -459,11 +461,13 @@ impl Driver {
 }
 
 /// Takes a job that exists for the one we would make, if it proves to be.
-fn adopt(load: &Load<'_>, record: JobRecord) -> Result<Found, JobError> {
+fn adopt(load: &Load<'_>, job: JobRef, record: JobRecord) -> Result<Found, JobError> {
     let destination = &load.route.destination;
     let label = Identity::of(load.object, load.route);
     let difference = match (&record.destination, record.labels.get(OBJECT_LABEL)) {
-        (Some(theirs), _) if theirs != destination => Some(format!("it loads into {theirs}, not {destination}")),
+        (Some(theirs), _) if theirs != destination => {
+            Some(format!("it loads into {theirs}, not {destination}"))
+        }
         (None, _) => Some("it is no load job".to_owned()),
         (Some(_), Some(theirs)) if theirs == label.label() => None,
         (Some(_), Some(theirs)) => Some(format!("its label `object` is {theirs}, not {}", label.label())),
@@ -471,7 +475,7 @@ fn adopt(load: &Load<'_>, record: JobRecord) -> Result<Found, JobError> {
     };
     match difference {
         None => Ok(Found { record, origin: Origin::Adopted }),
-        Some(difference) => Err(JobError::IdCollision { job_id: record.id, difference }),
+        Some(difference) => Err(JobError::IdCollision { job, difference }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a load can fail to settle.
 
 use crate::cloud::CallError;
+use crate::job::JobRef;
 use crate::job::schema::SchemaError;
 use crate::object::ObjectError;
 use crate::route::TableRef;
@@ -21,38 +22,38 @@ pub enum JobError {
         source: SchemaError,
     },
     /// BigQuery read the file and will never load it as it is.
-    #[error("BigQuery rejected job {job_id} ({reason}): {message}")]
+    #[error("BigQuery rejected job {job} ({reason}): {message}")]
     Rejected {
         /// The job, kept by BigQuery as failed.
-        job_id: String,
+        job: JobRef,
         /// `errorResult.reason`.
         reason: String,
         /// `errorResult.message`.
         message: String,
     },
     /// BigQuery failed it for a reason that may pass, as often as one receive allows.
-    #[error("job {job_id} failed ({reason}): {message}")]
+    #[error("job {job} failed ({reason}): {message}")]
     Failed {
         /// The last job tried.
-        job_id: String,
+        job: JobRef,
         /// `errorResult.reason`.
         reason: String,
         /// `errorResult.message`.
         message: String,
     },
     /// A quota of the day is used up.
-    #[error("job {job_id} met a used-up quota: {message}")]
+    #[error("job {job} met a used-up quota: {message}")]
     QuotaExceeded {
         /// The job that met it.
-        job_id: String,
+        job: JobRef,
         /// BigQuery's message.
         message: String,
     },
     /// BigQuery ran the job and refuses us the destination.
-    #[error("job {job_id} may not write to {destination}: {message}")]
+    #[error("job {job} may not write to {destination}: {message}")]
     DestinationDenied {
         /// The job that was refused.
-        job_id: String,
+        job: JobRef,
         /// The destination.
         destination: TableRef,
         /// BigQuery's message.
@@ -71,64 +72,64 @@ pub enum JobError {
         detail: String,
     },
     /// The job is not done yet. The next receive takes it up by its id.
-    #[error("job {job_id} is still {state} after {waited_ms} ms")]
+    #[error("job {job} is still {state} after {waited_ms} ms")]
     Running {
         /// The job.
-        job_id: String,
+        job: JobRef,
         /// `pending` or `running`.
         state: &'static str,
         /// How long this receive has waited for it.
         waited_ms: u64,
     },
     /// The id is taken by a job that loads something else.
-    #[error("job id {job_id} is taken by a job that is not ours: {difference}")]
+    #[error("job id {job} is taken by a job that is not ours: {difference}")]
     IdCollision {
         /// The id.
-        job_id: String,
+        job: JobRef,
         /// What differs.
         difference: String,
     },
     /// BigQuery refuses a second job with this id, and refuses to show the first.
-    #[error("job {job_id} exists, but we may not read it: {detail}")]
+    #[error("job {job} exists, but we may not read it: {detail}")]
     Unreadable {
         /// The job.
-        job_id: String,
+        job: JobRef,
         /// What BigQuery said.
         detail: String,
     },
     /// BigQuery refuses a second job with this id, and does not find the first yet.
-    #[error("job {job_id} exists, but BigQuery does not find it yet")]
+    #[error("job {job} exists, but BigQuery does not find it yet")]
     NotVisible {
         /// The job.
-        job_id: String,
+        job: JobRef,
     },
     /// The job loaded, and its table has been dropped or made anew since.
-    #[error("job {job_id} loaded this object, but {destination} {what}")]
+    #[error("job {job} loaded this object, but {destination} {what}")]
     TableRecreated {
         /// The job that loaded it.
-        job_id: String,
+        job: JobRef,
         /// The destination.
         destination: TableRef,
         /// What has become of the table.
         what: &'static str,
     },
     /// BigQuery added another number of rows than the file holds.
-    #[error("job {job_id} loaded {} of the {file_rows} rows of the file", .output_rows.map_or("an unknown number".to_owned(), |rows| rows.to_string()))]
+    #[error("job {job} loaded {} of the {file_rows} rows of the file", .output_rows.map_or("an unknown number".to_owned(), |rows| rows.to_string()))]
     RowMismatch {
         /// The job.
-        job_id: String,
+        job: JobRef,
         /// The rows that the footer announces.
         file_rows: u64,
         /// The rows that BigQuery says it added.
         output_rows: Option<u64>,
     },
     /// More attempts have failed than anyone should make.
-    #[error("{attempts} jobs for this object have failed, the last as {job_id}")]
+    #[error("{attempts} jobs for this object have failed, the last as {job}")]
     TooManyAttempts {
         /// How many.
         attempts: u32,
         /// The last one.
-        job_id: String,
+        job: JobRef,
     },
     /// A call to BigQuery failed.
     #[error("load into {destination}")]
@@ -167,40 +168,58 @@ impl JobError {
     pub fn remedy(&self) -> String {
         match self {
             Self::Object(error) => error.remedy(),
-            Self::Schema { source, .. } => source.remedy(),
-            Self::Rejected { job_id, .. } => format!(
-                "read the whole reason with `bq show -j {job_id}`, mend the table or the mapping (`columns`), then redrive the message"
+            Self::Schema { source, .. } => source.remedy().to_string(),
+            Self::Rejected { job, .. } => format!(
+                "Read the whole reason with `bq show -j {job}`, mend the table or the mapping (`columns`), then redrive the message."
             ),
-            Self::Failed { .. } => "nothing: it is tried again; look at Google's status page if it lasts".to_owned(),
+            Self::Failed { .. } => "Nothing: it is tried again; look at Google's status page if it lasts.".to_owned(),
             Self::QuotaExceeded { .. } => {
-                "nothing at once: it is tried again for hours; if it happens daily, partition the table or write fewer files".to_owned()
+                "Nothing at once: it is tried again for hours; if it happens daily, partition the table or write fewer files.".to_owned()
             }
             Self::DestinationDenied { destination, .. } => format!(
-                "grant the service account roles/bigquery.dataEditor on the dataset {}.{}",
+                "Grant the service account roles/bigquery.dataEditor on the dataset {}.{}.",
                 destination.project, destination.dataset
             ),
             Self::DatasetNotFound { project, dataset, location, .. } => format!(
-                "create the dataset ({}), or correct `destination` in the mapping",
+                "Create the dataset ({}), or correct `destination` in the mapping.",
                 make_dataset(project, dataset, location)
             ),
-            Self::Running { .. } => "nothing: the next receive takes it up by its id".to_owned(),
-            Self::IdCollision { job_id, .. } => format!(
-                "find out who made the job (`bq show -j {job_id}`); raise `generation` in the mapping to load under a new id"
+            Self::Running { .. } => "Nothing: the next receive takes it up by its id.".to_owned(),
+            Self::IdCollision { job, .. } => format!(
+                "Find out who made the job (`bq show -j {job}`); raise `generation` in the mapping to load under a new id."
             ),
             Self::Unreadable { .. } => {
-                "grant the service account roles/bigquery.jobUser and bigquery.jobs.get on the project that runs the jobs".to_owned()
+                "Grant the service account roles/bigquery.jobUser and bigquery.jobs.get on the project that runs the jobs.".to_owned()
             }
-            Self::NotVisible { .. } => "nothing: the next receive looks again".to_owned(),
+            Self::NotVisible { .. } => "Nothing: the next receive looks again.".to_owned(),
             Self::TableRecreated { .. } => {
-                "if the rows should come back, raise `generation` of this table in the mapping and redrive; if not, delete the message".to_owned()
+                "If the rows should come back, raise `generation` of this table in the mapping and redrive; if not, delete the message.".to_owned()
             }
-            Self::RowMismatch { job_id, .. } => format!(
-                "compare the file with the table (`bq show -j {job_id}`), mend the rows by hand, then delete the message"
+            Self::RowMismatch { job, .. } => format!(
+                "Compare the file with the table (`bq show -j {job}`), mend the rows by hand, then delete the message."
             ),
             Self::TooManyAttempts { .. } => {
-                "read the last job's reason, mend its cause, then raise `generation` in the mapping and redrive".to_owned()
+                "Read the last job's reason, mend its cause, then raise `generation` in the mapping and redrive.".to_owned()
             }
             Self::Call { source, destination } => source.remedy(&format!("BigQuery project {}", destination.project)),
+        }
+    }
+
+    /// The job that the error is about, if there is one.
+    pub fn job_id(&self) -> Option<&str> {
+        match self {
+            Self::Rejected { job, .. }
+            | Self::Failed { job, .. }
+            | Self::QuotaExceeded { job, .. }
+            | Self::DestinationDenied { job, .. }
+            | Self::Running { job, .. }
+            | Self::IdCollision { job, .. }
+            | Self::Unreadable { job, .. }
+            | Self::NotVisible { job }
+            | Self::TableRecreated { job, .. }
+            | Self::RowMismatch { job, .. }
+            | Self::TooManyAttempts { job, .. } => Some(&job.id),
+            Self::Object(_) | Self::Schema { .. } | Self::DatasetNotFound { .. } | Self::Call { .. } => None,
         }
     }
 }
@@ -220,25 +239,5 @@ fn call_code(error: &CallError) -> &'static str {
         CallError::NotFound { .. } => "job.not_found",
         CallError::Rejected { .. } => "job.refused",
         CallError::OutOfTime { .. } => "job.out_of_time",
-    }
-}
-
-impl JobError {
-    /// The job that the error is about, if there is one.
-    pub fn job_id(&self) -> Option<&str> {
-        match self {
-            Self::Rejected { job_id, .. }
-            | Self::Failed { job_id, .. }
-            | Self::QuotaExceeded { job_id, .. }
-            | Self::DestinationDenied { job_id, .. }
-            | Self::Running { job_id, .. }
-            | Self::IdCollision { job_id, .. }
-            | Self::Unreadable { job_id, .. }
-            | Self::NotVisible { job_id }
-            | Self::TableRecreated { job_id, .. }
-            | Self::RowMismatch { job_id, .. }
-            | Self::TooManyAttempts { job_id, .. } => Some(job_id),
-            Self::Object(_) | Self::Schema { .. } | Self::DatasetNotFound { .. } | Self::Call { .. } => None,
-        }
     }
 }

@@ -42,7 +42,11 @@ impl FooterReader {
         loop {
             let kib = u32::try_from(tail_bytes.div_ceil(1024)).unwrap_or(BUDGET_KIB).min(BUDGET_KIB);
             let _permit = self.budget_kib.acquire_many(kib).await;
-            let tail = self.objects.read_tail(object, tail_bytes).await.map_err(|e| ObjectError::unread(object, e))?;
+            let tail = self
+                .objects
+                .read_tail(object, tail_bytes)
+                .await
+                .map_err(|e| ObjectError::unread(object, e))?;
             if tail.object_size_bytes == 0 {
                 return Err(ObjectError::Empty { object: object.to_string() });
             }

@@ -40,7 +40,9 @@ impl Identity {
     pub fn of(object: &Object, route: &Route) -> Self {
         let destination = route.destination.to_string();
         let mut hash = Sha256::new();
-        for (n, part) in [object.bucket(), object.key(), object.etag().as_str(), &destination].iter().enumerate() {
+        for (n, part) in
+            [object.bucket(), object.key(), object.etag().as_str(), &destination].iter().enumerate()
+        {
             if n > 0 {
                 hash.update([0]);
             }

@@ -14,6 +14,7 @@ pub mod schema;
 pub mod tables;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 pub use error::JobError;
 
@@ -28,6 +29,13 @@ pub struct JobRef {
     pub location: String,
     /// The job id.
     pub id: String,
+}
+
+impl fmt::Display for JobRef {
+    /// BigQuery's own spelling, which `bq show -j` takes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}.{}", self.project, self.location, self.id)
+    }
 }
 
 /// What BigQuery says of a job.

@@ -81,7 +81,9 @@ impl Plan<'_> {
             if self.table.is_none() {
                 creation(load, &self.route.options);
             }
-            if let Some(fields) = schema::explicit_schema(self.footer, self.table, &self.route.options.columns)? {
+            if let Some(fields) =
+                schema::explicit_schema(self.footer, self.table, &self.route.options.columns)?
+            {
                 load.insert("schema".to_owned(), json!({ "fields": fields }));
             }
         }

@@ -1,8 +1,8 @@
 //! How an object can fail to be the bytes that we load.
 
 use crate::cloud::{CallError, ObjectsError};
-use crate::object::{Object, ObjectRef};
 use crate::object::footer::FooterError;
+use crate::object::{Object, ObjectRef};
 
 /// An object cannot be loaded, or not now.
 #[derive(Debug, thiserror::Error)]
@@ -116,22 +116,22 @@ impl ObjectError {
     /// What a person should do.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Copied { .. } => "if copies are meant to be loaded, set \"copies\": true in the mapping's source and redrive; \
-                 if not, delete the message"
+            Self::Copied { .. } => "If copies are meant to be loaded, set \"copies\": true in the mapping's source and redrive; \
+                 if not, delete the message."
                 .to_owned(),
             Self::Missing { .. } => {
-                "find out what removed it (a lifecycle rule, a TRUNCATE on the source, a person); restore it and redrive, or delete the message".to_owned()
+                "Find out what removed it (a lifecycle rule, a TRUNCATE on the source, a person); restore it and redrive, or delete the message.".to_owned()
             }
-            Self::Empty { .. } | Self::Superseded { .. } => "nothing".to_owned(),
-            Self::EtagMismatch { .. } => "compare the event with the object's versions; send a true event, or delete the message".to_owned(),
-            Self::Footer { source, .. } => source.remedy(),
+            Self::Empty { .. } | Self::Superseded { .. } => "Nothing.".to_owned(),
+            Self::EtagMismatch { .. } => "Compare the event with the object's versions; send a true event, or delete the message.".to_owned(),
+            Self::Footer { source, .. } => source.remedy().to_string(),
             Self::TooSlow { .. } => {
-                "give the function more time or memory (its network grows with it), or lower MaxFileSize of the DMS endpoint".to_owned()
+                "Give the function more time or memory (its network grows with it), or lower MaxFileSize of the DMS endpoint.".to_owned()
             }
             Self::Call { object, source } => match source {
                 CallError::Denied { .. } => format!(
-                    "grant the function's role s3:GetObject (and s3:GetObjectVersion) on {object}, and kms:Decrypt if the bucket has a key; \
-                     without s3:ListBucket a missing object looks like a denied one"
+                    "Grant the function's role s3:GetObject (and s3:GetObjectVersion) on {object}, and kms:Decrypt if the bucket has a key; \
+                     without s3:ListBucket a missing object looks like a denied one."
                 ),
                 CallError::NotSent { .. }
                 | CallError::Unavailable { .. }

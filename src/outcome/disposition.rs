@@ -105,9 +105,44 @@ fn of_call(error: &CallError) -> Disposition {
             Disposition::MayPass
         }
         CallError::OutOfTime { sent: false, .. } => Disposition::MayPass,
-        CallError::Unanswered { .. } | CallError::OutOfTime { sent: true, .. } => Disposition::MayHaveHappened,
+        CallError::Unanswered { .. } | CallError::OutOfTime { sent: true, .. } => {
+            Disposition::MayHaveHappened
+        }
         CallError::QuotaExceeded { .. } => Disposition::NotSoon,
         CallError::Denied { .. } | CallError::NotFound { .. } => Disposition::NothingCanLoad,
         CallError::Rejected { .. } => Disposition::Never,
+    }
+}
+
+/// A message that cannot be understood now will not be understood later.
+fn of_event(error: &EventError) -> Disposition {
+    match error {
+        EventError::TooLarge { .. }
+        | EventError::NotJson(_)
+        | EventError::UnknownShape { .. }
+        | EventError::SnsPayload { .. }
+        | EventError::TooManyRecords { .. }
+        | EventError::Version { .. }
+        | EventError::NoName
+        | EventError::NoBucket { .. }
+        | EventError::NoKey { .. }
+        | EventError::BadKey { .. } => Disposition::Never,
+    }
+}
+
+fn of_key(error: &KeyError) -> Disposition {
+    match error {
+        KeyError::NotDms { .. } | KeyError::NotParquet { .. } | KeyError::TransactionFile { .. } => {
+            Disposition::Never
+        }
+    }
+}
+
+/// Until somebody changes the mapping, which is what a redrive is for.
+fn of_route(error: &RouteError) -> Disposition {
+    match error {
+        RouteError::UnmappedObject { .. } | RouteError::UnmappedTable { .. } | RouteError::BadName(_) => {
+            Disposition::Never
+        }
     }
 }

@@ -110,12 +110,12 @@ impl StepError {
             Self::Route(error) => error.remedy().to_string(),
             Self::Job(error) => error.remedy(),
             Self::Mappings { .. } => {
-                "run `dms2bq check` on what DMS2BQ_MAPPINGS names, and see that the function may read it".to_owned()
+                "Run `dms2bq check` on what DMS2BQ_MAPPINGS names, and see that the function may read it.".to_owned()
             }
             Self::OutOfTime => {
-                "nothing: the next receive goes on; if it lasts, give the function more time or fewer messages per batch".to_owned()
+                "Nothing: the next receive goes on; if it lasts, give the function more time or fewer messages per batch.".to_owned()
             }
-            Self::Panicked { .. } => "report it, with the log line; the message is tried again".to_owned(),
+            Self::Panicked { .. } => "Report it, with the log line; the message is tried again.".to_owned(),
         }
     }
 
@@ -150,7 +150,7 @@ impl From<StepError> for Outcome {
         match object_error {
             Some(object @ ObjectError::Superseded { .. }) => Self::Ignored(Ignored {
                 code: object.code(),
-                reason: format!("{object}; its own event follows"),
+                reason: format!("{object}; its own event follows."),
                 notable: true,
             }),
             Some(object @ ObjectError::Empty { .. }) => {
