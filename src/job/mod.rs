@@ -4,6 +4,8 @@
 //! BigQuery keeps a job's record for about 180 days and refuses a second job with the same id: the
 //! id *is* the idempotency key, and the record *is* the ledger.
 
+pub mod schema;
+
 use std::collections::BTreeMap;
 
 use crate::route::TableRef;
