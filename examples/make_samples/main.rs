@@ -1,0 +1,35 @@
+//! Makes `samples/`: `cargo run --example make-samples`.
+//!
+//! Everything is made up from fixed seeds, so the files come out the same, byte for byte, on every machine; a
+//! test compares them. `samples/README.md`, `samples/mappings/` and whatever else stands beside the buckets are written by
+//! hand and left alone.
+
+mod files;
+
+use std::path::Path;
+use std::{fs, io};
+
+fn main() -> io::Result<()> {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let files = files::all();
+    for bucket in ["acme-landing", "acme-backoffice"] {
+        match fs::remove_dir_all(samples.join(bucket)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    for file in &files {
+        write(&samples.join(&file.path), &file.bytes)?;
+    }
+    write(&samples.join("expected.json"), files::expectations().as_bytes())?;
+    let total: usize = files.iter().map(|file| file.bytes.len()).sum();
+    println!("{} files, {} KiB, in {}", files.len(), total / 1024, samples.display());
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, bytes)
+}
