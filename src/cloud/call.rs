@@ -219,8 +219,13 @@ pub struct Refusal {
 
 /// Google answers 403 for these as it does for a missing permission, so the reason is looked at before the status.
 /// (<https://cloud.google.com/bigquery/docs/error-messages>; S3 says `SlowDown` with a 503.)
-const THROTTLING_REASONS: [&str; 5] =
-    ["rateLimitExceeded", "userRateLimitExceeded", "jobRateLimitExceeded", "SlowDown", "RequestLimitExceeded"];
+const THROTTLING_REASONS: [&str; 5] = [
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "jobRateLimitExceeded",
+    "SlowDown",
+    "RequestLimitExceeded",
+];
 
 /// Quotas of a day: waiting for seconds does not help.
 const QUOTA_REASONS: [&str; 2] = ["quotaExceeded", "dailyLimitExceeded"];
@@ -319,11 +324,8 @@ pub struct Tries {
 
 impl Tries {
     /// Three tries within about half a second: enough for a lost connection or one overloaded front end.
-    pub const FEW: Self = Self {
-        most: 3,
-        first_wait: Duration::from_millis(100),
-        longest_wait: Duration::from_secs(2),
-    };
+    pub const FEW: Self =
+        Self { most: 3, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(2) };
 
     /// The wait after a number of failed tries, before jitter.
     pub fn wait_after(&self, failed: u32) -> Duration {

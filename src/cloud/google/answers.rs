@@ -60,7 +60,8 @@ pub(super) fn refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -
     match error {
         Some(Value::Object(_)) => google_refusal(status, retry_after, error.unwrap_or(&Value::Null)),
         Some(Value::String(reason)) => {
-            let message = json.as_ref().and_then(|json| json.get("error_description")?.as_str()).unwrap_or("");
+            let message =
+                json.as_ref().and_then(|json| json.get("error_description")?.as_str()).unwrap_or("");
             Refusal { status, reason: reason.clone(), message: one_line(message), retry_after }
         }
         _ => Refusal { status, reason: String::new(), message: page_title(body), retry_after },

@@ -172,7 +172,12 @@ impl Http {
     ///
     /// # Errors
     /// The refusal, or that the body is no JSON.
-    pub(super) fn success(&self, call: &'static str, effect: Effect, answer: &Answer) -> Result<Value, CallError> {
+    pub(super) fn success(
+        &self,
+        call: &'static str,
+        effect: Effect,
+        answer: &Answer,
+    ) -> Result<Value, CallError> {
         if !(200..300).contains(&answer.status) {
             return Err(self.refusal(answer).into_error(call, effect));
         }

@@ -26,7 +26,8 @@ use crate::job::{JobRecord, JobRef, LoadJob};
 use crate::route::TableRef;
 
 pub use self::settings::{
-    Access, BadEmulatorHost, CHUNK_BYTES, CHUNK_MULTIPLE_BYTES, MULTIPART_LIMIT_BYTES, Settings, Sizes, Timings,
+    Access, BadEmulatorHost, CHUNK_BYTES, CHUNK_MULTIPLE_BYTES, MULTIPART_LIMIT_BYTES, Settings, Sizes,
+    Timings,
 };
 pub use self::token::install_crypto;
 

@@ -170,7 +170,9 @@ mod tests {
     #[test]
     fn an_emulator_wins_over_a_credential_file_and_needs_no_credentials() {
         let file = Path::new("/secret.json");
-        for host in ["http://127.0.0.1:9050", "http://127.0.0.1:9050/", "127.0.0.1:9050", " http://127.0.0.1:9050 "] {
+        for host in
+            ["http://127.0.0.1:9050", "http://127.0.0.1:9050/", "127.0.0.1:9050", " http://127.0.0.1:9050 "]
+        {
             let settings = Settings::from_environment(Some(host), Some(file)).expect(host);
             assert_eq!(settings.access, Access::Anonymous, "{host}");
             assert_eq!(settings.api_url(), "http://127.0.0.1:9050/bigquery/v2", "{host}");

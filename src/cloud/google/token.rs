@@ -136,7 +136,8 @@ fn build(file: &Path, content: Value) -> Result<AccessTokenCredentials, CallErro
         _ => return Err(denied(format!("{} has the unknown type {kind:?}", file.display()))),
     };
     built.map_err(|error| {
-        let detail = missing_field(&error).unwrap_or_else(|| "a field is missing or of a wrong type".to_owned());
+        let detail =
+            missing_field(&error).unwrap_or_else(|| "a field is missing or of a wrong type".to_owned());
         denied(format!("{} is no complete file of type {kind:?}: {detail}", file.display()))
     })
 }

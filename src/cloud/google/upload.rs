@@ -48,7 +48,12 @@ struct Progress {
 
 impl<'a> Upload<'a> {
     /// Prepares to send; nothing is opened yet.
-    pub(super) fn new(http: &'a Http, load: &'a LoadJob, objects: Arc<dyn Objects>, deadline: Deadline) -> Self {
+    pub(super) fn new(
+        http: &'a Http,
+        load: &'a LoadJob,
+        objects: Arc<dyn Objects>,
+        deadline: Deadline,
+    ) -> Self {
         let (clock, settings) = (Arc::clone(&http.clock), Arc::clone(&http.settings));
         let progress = Progress {
             started: clock.now(),
@@ -91,7 +96,10 @@ impl<'a> Upload<'a> {
 
     fn too_slow(&self, elapsed: Duration) -> InsertError {
         InsertError::TooSlow {
-            sent_bytes: self.progress.persisted_bytes.max(self.progress.handed_bytes.min(self.source.total_bytes())),
+            sent_bytes: self
+                .progress
+                .persisted_bytes
+                .max(self.progress.handed_bytes.min(self.source.total_bytes())),
             total_bytes: self.source.total_bytes(),
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         }
@@ -126,10 +134,13 @@ impl<'a> Upload<'a> {
         }
         let body = match self.http.success(INSERT, Effect::Write, answer) {
             // A 409 inside a 200 comes as a rejection, and is no less a conflict.
-            Err(CallError::Rejected { detail, .. }) if detail.starts_with("409 ") => return Ok(Inserted::Exists),
+            Err(CallError::Rejected { detail, .. }) if detail.starts_with("409 ") => {
+                return Ok(Inserted::Exists);
+            }
             other => other?,
         };
-        let record = answers::job_record(body).map_err(|error| Effect::Write.no_answer(INSERT, error.to_string()))?;
+        let record =
+            answers::job_record(body).map_err(|error| Effect::Write.no_answer(INSERT, error.to_string()))?;
         if record.id != self.load.job.id {
             let detail = format!("the answer is about another job, {:?}", record.id);
             return Err(Effect::Write.no_answer(INSERT, detail));

@@ -75,7 +75,9 @@ impl Upload<'_> {
 
     /// At the first 401: forgets the token, so that the request can be made again with a fresh one.
     pub(super) async fn renews(&mut self, answer: &Answer, token: Option<&Token>) -> bool {
-        let Some(token) = token.filter(|_| answer.status == 401 && !self.progress.refused) else { return false };
+        let Some(token) = token.filter(|_| answer.status == 401 && !self.progress.refused) else {
+            return false;
+        };
         self.progress.refused = true;
         self.http.tokens.forget(token.serial).await;
         true
@@ -104,7 +106,11 @@ impl Upload<'_> {
     /// Sends a request whose body is read while it is sent, and waits for its answer, which may come early.
     ///
     /// The body's length is announced. If we stop in the middle, the body is short, and no server takes it for a whole one.
-    pub(super) async fn send_frame(&mut self, request: RequestBuilder, frame: Frame) -> Result<Answer, Interrupted> {
+    pub(super) async fn send_frame(
+        &mut self,
+        request: RequestBuilder,
+        frame: Frame,
+    ) -> Result<Answer, Interrupted> {
         // One piece waits while one is written: the memory of an upload, whatever its size.
         let (pieces, mut body) = mpsc::channel(1);
         let body = Body::wrap_stream(stream::poll_fn(move |context| body.poll_recv(context)));

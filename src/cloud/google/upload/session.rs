@@ -6,8 +6,8 @@ use bytes::Bytes;
 use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 
-use super::send::{Frame, Interrupted};
 use super::Upload;
+use super::send::{Frame, Interrupted};
 use crate::cloud::call::{Effect, Tries, repeat};
 use crate::cloud::google::answers::{self, Missing};
 use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with};
@@ -47,7 +47,9 @@ impl Upload<'_> {
             self.progress.persisted_bytes = 0;
             match self.fill(&session).await {
                 Ok(Some(inserted)) => return Ok(inserted),
-                Ok(None) if self.progress.complete && self.job_exists().await? => return Ok(Inserted::Exists),
+                Ok(None) if self.progress.complete && self.job_exists().await? => {
+                    return Ok(Inserted::Exists);
+                }
                 Ok(None) => {}
                 Err(error) => {
                     self.cancel(&session, &error).await;
