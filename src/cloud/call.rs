@@ -1,6 +1,11 @@
-//! How a call to the outside fails, and the one retry loop.
+//! How a call to the outside fails, how an answer becomes a failure, and the one retry loop.
 
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::clock::{Clock, Deadline};
 
 /// A call to a service failed. What matters is what may have happened all the same, and what to tell a person.
 ///
@@ -98,6 +103,275 @@ impl CallError {
             | Self::Denied { .. }
             | Self::NotFound { .. }
             | Self::Rejected { .. } => false,
+        }
+    }
+
+    /// Whether the same call may be made again at once: it did not happen, and what was in its way may pass.
+    /// (An unanswered write is not among these: the caller looks first.)
+    pub fn may_be_repeated(&self) -> bool {
+        match self {
+            Self::NotSent { .. } | Self::Unavailable { .. } | Self::Throttled { .. } => true,
+            Self::Unanswered { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::Denied { .. }
+            | Self::NotFound { .. }
+            | Self::Rejected { .. }
+            | Self::OutOfTime { .. } => false,
+        }
+    }
+
+    /// What was being done, such as `jobs.get`.
+    pub fn call(&self) -> &'static str {
+        match self {
+            Self::NotSent { call, .. }
+            | Self::Unavailable { call, .. }
+            | Self::Unanswered { call, .. }
+            | Self::Throttled { call, .. }
+            | Self::QuotaExceeded { call, .. }
+            | Self::Denied { call, .. }
+            | Self::NotFound { call, .. }
+            | Self::Rejected { call, .. }
+            | Self::OutOfTime { call, .. } => call,
+        }
+    }
+
+    /// The stable name of this failure.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => "call.not_sent",
+            Self::Unavailable { .. } => "call.unavailable",
+            Self::Unanswered { .. } => "call.unanswered",
+            Self::Throttled { .. } => "call.throttled",
+            Self::QuotaExceeded { .. } => "call.quota_exceeded",
+            Self::Denied { .. } => "call.denied",
+            Self::NotFound { .. } => "call.not_found",
+            Self::Rejected { .. } => "call.rejected",
+            Self::OutOfTime { .. } => "call.out_of_time",
+        }
+    }
+
+    /// What a person should do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => {
+                "The service could not be reached. Check the network, HTTPS_PROXY and NO_PROXY; \
+                 the message comes back by itself."
+            }
+            Self::Unavailable { .. } | Self::Unanswered { .. } => {
+                "Nothing, if it passes: the message comes back and the job is looked up first. \
+                 If it stays, look at the service's status page."
+            }
+            Self::Throttled { .. } => {
+                "Nothing, if it passes: the message comes back later. If it stays, lower the concurrency."
+            }
+            Self::QuotaExceeded { .. } => {
+                "A quota of the day is used up. Wait for it to refill, or ask Google to raise it."
+            }
+            Self::Denied { .. } => {
+                "Check the credentials (GOOGLE_APPLICATION_CREDENTIALS) and the roles that the account has: \
+                 nothing can load until they are right."
+            }
+            Self::NotFound { .. } => "Create what is missing, or correct its name in the mapping.",
+            Self::Rejected { .. } => {
+                "The service will refuse this request again. Read its message, correct the mapping or the file, \
+                 then redrive the message."
+            }
+            Self::OutOfTime { .. } => {
+                "Nothing: the message comes back. If it happens often, give the function more time or \
+                 the batch fewer messages."
+            }
+        }
+    }
+}
+
+/// What a call may do to the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It changes nothing, so it may be repeated.
+    Read,
+    /// It may have happened although there is no answer.
+    Write,
+}
+
+impl Effect {
+    /// The failure of a call that got no usable answer: the careful default for everything unknown.
+    pub fn no_answer(self, call: &'static str, detail: impl Into<String>) -> CallError {
+        let detail = detail.into();
+        match self {
+            Self::Read => CallError::Unavailable { call, detail },
+            Self::Write => CallError::Unanswered { call, detail },
+        }
+    }
+}
+
+/// An answer that is no success, as it came over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status. If a success carried an error in its body, the status that the error names.
+    pub status: u16,
+    /// The service's reason, such as `rateLimitExceeded`; empty if it gave none.
+    pub reason: String,
+    /// The service's message.
+    pub message: String,
+    /// `Retry-After`.
+    pub retry_after: Option<Duration>,
+}
+
+/// Google answers 403 for these as it does for a missing permission, so the reason is looked at before the status.
+/// (<https://cloud.google.com/bigquery/docs/error-messages>; S3 says `SlowDown` with a 503.)
+const THROTTLING_REASONS: [&str; 5] = [
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "jobRateLimitExceeded",
+    "SlowDown",
+    "RequestLimitExceeded",
+];
+
+/// Quotas of a day: waiting for seconds does not help.
+const QUOTA_REASONS: [&str; 2] = ["quotaExceeded", "dailyLimitExceeded"];
+
+/// Failures of the service that BigQuery sends with a 4xx.
+const FAULT_REASONS: [&str; 5] =
+    ["backendError", "internalError", "jobBackendError", "jobInternalError", "tableUnavailable"];
+
+impl Refusal {
+    /// What this answer means for the call: the one place where wire becomes error. What is not listed is
+    /// treated as if no answer had come.
+    pub fn into_error(self, call: &'static str, effect: Effect) -> CallError {
+        let is_one_of = |reasons: &[&str]| reasons.contains(&self.reason.as_str());
+        if is_one_of(&THROTTLING_REASONS) || self.status == 429 {
+            return CallError::Throttled { call, detail: self.to_string(), retry_after: self.retry_after };
+        }
+        if is_one_of(&QUOTA_REASONS) {
+            return CallError::QuotaExceeded { call, detail: self.to_string() };
+        }
+        if is_one_of(&FAULT_REASONS) {
+            return effect.no_answer(call, self.to_string());
+        }
+        let detail = self.to_string();
+        match self.status {
+            // 407 is a proxy's: as final as a 401 until somebody changes the settings.
+            401 | 403 | 407 => CallError::Denied { call, detail },
+            404 => CallError::NotFound { call, detail },
+            408 => effect.no_answer(call, detail),
+            // 501 is a service (or an emulator) that will never do it.
+            400..=499 | 501 => CallError::Rejected { call, detail },
+            _ => effect.no_answer(call, detail),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if !self.reason.is_empty() {
+            write!(f, " {}", self.reason)?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the randomness of waits comes from: an argument, so that a simulation can be repeated.
+#[derive(Clone)]
+pub struct Jitter(Arc<dyn Fn() -> f64 + Send + Sync>);
+
+impl Jitter {
+    /// Takes numbers from a function; they are clamped to 0..=1.
+    pub fn from_fn(next: impl Fn() -> f64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(next))
+    }
+
+    /// Real randomness, from the standard library's hash seeds: good enough to spread waits, and for nothing else.
+    pub fn random() -> Self {
+        Self::from_fn(|| {
+            let bits = RandomState::new().hash_one(0_u8) >> 11;
+            bits as f64 / (1_u64 << 53) as f64
+        })
+    }
+
+    /// No randomness: every wait has its full length.
+    pub fn none() -> Self {
+        Self::from_fn(|| 0.0)
+    }
+
+    /// Shortens a wait by up to half.
+    pub fn shorten(&self, wait: Duration) -> Duration {
+        wait.mul_f64(1.0 - (self.0)().clamp(0.0, 1.0) / 2.0)
+    }
+}
+
+impl fmt::Debug for Jitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Jitter")
+    }
+}
+
+/// How often a call is made, and how long to wait in between.
+///
+/// Few and short: the queue's receives are the outer budget, and while we wait here a message is held up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    /// How often the call is made at most.
+    pub most: u32,
+    /// The wait after the first try; each further one is four times as long.
+    pub first_wait: Duration,
+    /// The longest wait; a service that asks for more is left alone for this time.
+    pub longest_wait: Duration,
+}
+
+impl Tries {
+    /// Three tries within about half a second: enough for a lost connection or one overloaded front end.
+    pub const FEW: Self =
+        Self { most: 3, first_wait: Duration::from_millis(100), longest_wait: Duration::from_secs(2) };
+
+    /// The wait after a number of failed tries, before jitter.
+    pub fn wait_after(&self, failed: u32) -> Duration {
+        let factor = 4_u32.saturating_pow(failed.saturating_sub(1));
+        self.first_wait.saturating_mul(factor).min(self.longest_wait)
+    }
+
+    /// The wait before the next try; `None` if there should be none in this receive.
+    fn wait_before_next(&self, failed: u32, error: &CallError, jitter: &Jitter) -> Option<Duration> {
+        if failed >= self.most || !error.may_be_repeated() {
+            return None;
+        }
+        match error {
+            CallError::Throttled { retry_after: Some(asked), .. } => {
+                (*asked <= self.longest_wait).then_some(*asked)
+            }
+            _ => Some(jitter.shorten(self.wait_after(failed))),
+        }
+    }
+}
+
+/// Makes a call until it succeeds, fails in a way that no repetition mends, or the tries or the time are used up.
+///
+/// # Errors
+/// The last failure.
+pub async fn repeat<T, Call, Answer>(
+    tries: Tries,
+    clock: &dyn Clock,
+    jitter: &Jitter,
+    deadline: Deadline,
+    mut call: Call,
+) -> Result<T, CallError>
+where
+    Call: FnMut() -> Answer,
+    Answer: Future<Output = Result<T, CallError>>,
+{
+    let mut failed = 0;
+    loop {
+        let error = match call().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        failed += 1;
+        match tries.wait_before_next(failed, &error, jitter) {
+            Some(wait) if wait < deadline.left(clock) => clock.sleep(wait).await,
+            Some(_) | None => return Err(error),
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::job::{JobRecord, JobRef, LoadJob, TableInfo};
 use crate::object::{ETag, Object, ObjectRef};
 use crate::route::TableRef;
 
-pub use call::CallError;
+pub use call::{CallError, Jitter};
 pub use clock::{Clock, Deadline};
 
 /// A stream of an object's bytes. An error ends it; nothing follows an error.
@@ -137,6 +137,7 @@ pub enum TableLookup {
 
 /// How a submission ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each load job, and it is not kept")]
 pub enum Inserted {
     /// BigQuery made the job and answered with its record.
     Created(JobRecord),
@@ -160,7 +161,20 @@ pub enum InsertError {
         /// How long that took.
         elapsed_ms: u64,
     },
+    /// The bytes do not begin as a Parquet file does; no job was made.
+    #[error("the upload does not begin with PAR1, as a Parquet file does")]
+    NotParquet,
     /// The call failed. [`CallError::may_have_happened`] says whether the job may exist.
     #[error("send the load job to BigQuery")]
     Call(#[source] CallError),
+}
+
+impl InsertError {
+    /// Whether the job may have been made all the same.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Object(_) | Self::TooSlow { .. } | Self::NotParquet => false,
+            Self::Call(error) => error.may_have_happened(),
+        }
+    }
 }
