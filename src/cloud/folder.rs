@@ -9,13 +9,14 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use md5::{Digest, Md5};
 
+use super::clock::{Clock, SystemClock};
 use super::{ByteStream, CallError, ObjectHead, Objects, ObjectsError, Tail};
 use crate::object::{ETag, Object, ObjectRef};
 
@@ -23,6 +24,9 @@ const CALL: &str = "folder.read";
 
 /// Files are read in pieces of this size.
 const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A file that changed less than this ago is hashed anew each time.
+const SETTLING_TIME: Duration = Duration::from_secs(3);
 
 /// A folder whose subfolders are buckets.
 #[derive(Debug, Clone)]
@@ -139,8 +143,10 @@ impl Folder {
             return Ok((known.etag, size_bytes));
         }
         let etag = etag_of(file)?;
-        let stamped = Stamped { size_bytes, modified, etag: etag.clone() };
-        self.etags.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), stamped);
+        if is_settled(modified) {
+            let stamped = Stamped { size_bytes, modified, etag: etag.clone() };
+            self.etags.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), stamped);
+        }
         Ok((etag, size_bytes))
     }
 
@@ -228,6 +234,13 @@ fn read_exactly(file: tokio::fs::File, length_bytes: u64) -> ByteStream {
         Ok(Some((Bytes::from(chunk), (file, left_bytes - next_bytes as u64))))
     })
     .boxed()
+}
+
+/// Whether a file would show by its time of change that it changed once more. File systems count that time in
+/// steps, some of two seconds, so a file that changed just now may change again within the same step.
+fn is_settled(modified: SystemTime) -> bool {
+    let since_1970 = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(SystemClock.unix_ms()).saturating_sub(since_1970) > SETTLING_TIME
 }
 
 fn etag_of(file: &mut fs::File) -> io::Result<ETag> {

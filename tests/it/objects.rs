@@ -1,0 +1,239 @@
+//! Who keeps the contract of `Objects`: memory, a local folder, and S3 as moto and LocalStack see it.
+//!
+//! The last two want a server. `./test` starts both and names them in the environment; without, the test says loudly
+//! that it was skipped.
+
+#[path = "../contract/objects.rs"]
+mod contract;
+
+use std::io::Write;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    BucketVersioningStatus, CompletedMultipartUpload, CompletedPart, VersioningConfiguration,
+};
+use bytes::Bytes;
+use contract::{Party, examine};
+use dms2bq::cloud::Objects;
+use dms2bq::cloud::aws::{self, S3};
+use dms2bq::cloud::folder::Folder;
+use dms2bq::cloud::memory::objects::MemoryObjects;
+use dms2bq::object::{ETag, Object, ObjectRef, VersionId};
+use tempfile::TempDir;
+
+#[tokio::test]
+async fn memory_keeps_the_contract_of_objects() {
+    let memory = MemoryObjects::new();
+    memory.create_versioned_bucket("versioned");
+    examine(&memory).await;
+}
+
+#[async_trait]
+impl Party for MemoryObjects {
+    fn objects(&self) -> &dyn Objects {
+        self
+    }
+
+    fn bucket(&self) -> &str {
+        "landing"
+    }
+
+    fn versioned_bucket(&self) -> Option<&str> {
+        Some("versioned")
+    }
+
+    fn can_hold(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn put(&self, bucket: &str, key: &str, bytes: Bytes) -> Object {
+        MemoryObjects::put(self, bucket, key, bytes)
+    }
+
+    async fn put_in_parts(&self, bucket: &str, key: &str, parts: Vec<Bytes>) -> Option<Object> {
+        let etag = format!("0123456789abcdef0123456789abcdef-{}", parts.len());
+        Some(self.put_as(bucket, key, ETag::parse(&etag)?, parts.concat()))
+    }
+
+    async fn delete(&self, bucket: &str, key: &str) {
+        MemoryObjects::delete(self, bucket, key);
+    }
+}
+
+#[tokio::test]
+async fn a_local_folder_keeps_the_contract_of_objects() {
+    let root = TempDir::new().expect("a temporary folder");
+    let folder = Folder::new(root.path());
+    examine(&FolderParty { root, folder }).await;
+}
+
+#[tokio::test]
+async fn a_local_folder_lists_its_objects_with_the_etags_of_s3() {
+    let root = TempDir::new().expect("a temporary folder");
+    for path in ["landing/game/player/b", "landing/game/a b+ü", "landing/.DS_Store", "other/c"] {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, "hello\n").expect("a file");
+    }
+    let listed = Folder::new(root.path()).list("landing").expect("a readable folder");
+    let keys: Vec<&str> = listed.iter().map(|object| object.key.as_str()).collect();
+    assert_eq!(keys, ["game/a b+ü", "game/player/b"]);
+    // What `md5sum` says of "hello\n".
+    let etag = ETag::parse("b1946ac92492d2347c6235b4d2611184");
+    assert!(listed.iter().all(|object| object.etag == etag && object.size_bytes == Some(6)));
+    let absent = Folder::new(root.path()).list("absent").expect_err("no such bucket");
+    assert_eq!(absent.code(), "folder.unreadable");
+}
+
+struct FolderParty {
+    root: TempDir,
+    folder: Folder,
+}
+
+#[async_trait]
+impl Party for FolderParty {
+    fn objects(&self) -> &dyn Objects {
+        &self.folder
+    }
+
+    fn bucket(&self) -> &str {
+        "landing"
+    }
+
+    fn versioned_bucket(&self) -> Option<&str> {
+        None
+    }
+
+    fn can_hold(&self, key: &str) -> bool {
+        key.split('/').all(|name| !["", ".", ".."].contains(&name) && name.len() < 256)
+    }
+
+    async fn put(&self, bucket: &str, key: &str, bytes: Bytes) -> Object {
+        let path = self.root.path().join(bucket).join(key);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, bytes).expect("a file");
+        identify(self.objects(), bucket, key).await
+    }
+
+    async fn put_in_parts(&self, _: &str, _: &str, _: Vec<Bytes>) -> Option<Object> {
+        None
+    }
+
+    async fn delete(&self, bucket: &str, key: &str) {
+        std::fs::remove_file(self.root.path().join(bucket).join(key)).expect("a file");
+    }
+}
+
+/// Names an object by what a HEAD says of it.
+async fn identify(objects: &dyn Objects, bucket: &str, key: &str) -> Object {
+    let reference =
+        ObjectRef { bucket: bucket.into(), key: key.into(), version_id: None, etag: None, size_bytes: None };
+    let head = objects.head(&reference).await.expect("the object was just put");
+    Object::new(bucket, key, head.etag, None)
+}
+
+#[tokio::test]
+async fn s3_as_moto_sees_it_keeps_the_contract_of_objects() {
+    examine_s3_at("DMS2BQ_TEST_MOTO").await;
+}
+
+#[tokio::test]
+async fn s3_as_localstack_sees_it_keeps_the_contract_of_objects() {
+    examine_s3_at("DMS2BQ_TEST_LOCALSTACK").await;
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test command hands the servers over in the environment")]
+async fn examine_s3_at(variable: &str) {
+    match std::env::var(variable) {
+        Ok(endpoint) => examine(&S3Party::at(&endpoint).await).await,
+        // Past the capture of the test harness, which would swallow it.
+        Err(_) => {
+            writeln!(std::io::stderr(), "skipped: the contract of Objects, since {variable} is not set")
+                .expect("an open stderr")
+        }
+    }
+}
+
+/// S3 behind an endpoint of its own.
+struct S3Party {
+    s3: S3,
+    client: Client,
+    bucket: String,
+    versioned_bucket: String,
+}
+
+impl S3Party {
+    async fn at(endpoint: &str) -> Self {
+        let credentials = Credentials::new("test", "test", None, None, "test");
+        let config = aws::sdk_config()
+            .await
+            .into_builder()
+            .endpoint_url(endpoint)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
+        let party = Self {
+            s3: S3::new(&config),
+            client: Client::from_conf(path_style),
+            bucket: format!("contract-{}", std::process::id()),
+            versioned_bucket: format!("contract-versioned-{}", std::process::id()),
+        };
+        for bucket in [&party.bucket, &party.versioned_bucket] {
+            party.client.create_bucket().bucket(bucket).send().await.expect("a new bucket");
+        }
+        let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        let versioning = party.client.put_bucket_versioning().bucket(&party.versioned_bucket);
+        versioning.versioning_configuration(enabled).send().await.expect("versioning");
+        party
+    }
+}
+
+#[async_trait]
+impl Party for S3Party {
+    fn objects(&self) -> &dyn Objects {
+        &self.s3
+    }
+
+    fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    fn versioned_bucket(&self) -> Option<&str> {
+        Some(&self.versioned_bucket)
+    }
+
+    fn can_hold(&self, _: &str) -> bool {
+        true
+    }
+
+    async fn put(&self, bucket: &str, key: &str, bytes: Bytes) -> Object {
+        let request = self.client.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes));
+        let put = request.send().await.unwrap_or_else(|error| panic!("put {key:?}: {error:?}"));
+        let etag = put.e_tag().and_then(ETag::parse).expect("an etag");
+        Object::new(bucket, key, etag, put.version_id().and_then(VersionId::parse))
+    }
+
+    async fn put_in_parts(&self, bucket: &str, key: &str, parts: Vec<Bytes>) -> Option<Object> {
+        let upload =
+            self.client.create_multipart_upload().bucket(bucket).key(key).send().await.expect("an upload");
+        let id = upload.upload_id().expect("an id");
+        let mut completed = CompletedMultipartUpload::builder();
+        for (number, part) in (1..).zip(parts) {
+            let request = self.client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number);
+            let sent = request.body(ByteStream::from(part)).send().await.expect("a part");
+            let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build();
+            completed = completed.parts(part);
+        }
+        let request = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(id);
+        let done = request.multipart_upload(completed.build()).send().await.expect("an object");
+        Some(Object::new(bucket, key, done.e_tag().and_then(ETag::parse)?, None))
+    }
+
+    async fn delete(&self, bucket: &str, key: &str) {
+        self.client.delete_object().bucket(bucket).key(key).send().await.expect("gone");
+    }
+}
