@@ -7,11 +7,3 @@ pub mod mapping_store;
 
 #[cfg(feature = "cli")]
 pub mod check;
-#[cfg(feature = "cli")]
-pub mod emulator;
-#[cfg(feature = "cli")]
-pub mod explain;
-#[cfg(feature = "cli")]
-pub mod load;
-#[cfg(feature = "cli")]
-pub mod local;

@@ -44,14 +44,14 @@ pub(super) const RULE_FIELDS: &[&str] = &[
     "generation",
 ];
 
-const SEQUENCES: &[(&str, Sequence)] = &[
+pub(super) const SEQUENCES: &[(&str, Sequence)] = &[
     ("YYYYMMDD", Sequence::Yyyymmdd),
     ("YYYYMMDDHH", Sequence::Yyyymmddhh),
     ("YYYYMM", Sequence::Yyyymm),
     ("MMYYYYDD", Sequence::Mmyyyydd),
     ("DDMMYYYY", Sequence::Ddmmyyyy),
 ];
-const DELIMITERS: &[(&str, Delimiter)] = &[
+pub(super) const DELIMITERS: &[(&str, Delimiter)] = &[
     ("SLASH", Delimiter::Slash),
     ("DASH", Delimiter::Dash),
     ("UNDERSCORE", Delimiter::Underscore),

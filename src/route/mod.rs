@@ -17,9 +17,12 @@ mod pattern;
 mod template;
 mod timezone;
 mod problem;
+mod warning;
 mod reader;
 mod json;
 mod nearest;
+#[cfg(feature = "cli")]
+pub mod schema;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,6 +34,7 @@ pub use pattern::{BadPattern, MAX_PATTERN_CHARS, Pattern};
 pub use problem::{MappingFault, MappingProblem, MappingProblems};
 pub use resolve::{BadDestination, Decision, Landing, RouteError, RuleName};
 pub use template::BadTemplate;
+pub use warning::{MappingDoubt, MappingWarning};
 
 /// A table of BigQuery by its full name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

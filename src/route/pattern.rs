@@ -153,6 +153,13 @@ impl Pattern {
         self.tokens.iter().map(spoken).collect()
     }
 
+    /// The one name that it is meant for, if no `%` or set says that it is meant for several. `_` stands
+    /// for itself here: who writes `order_item` means that table, though DMS reads a pattern.
+    pub fn meant_name(&self) -> Option<String> {
+        let several = self.tokens.iter().any(|token| matches!(token, Token::Any | Token::Set(_)));
+        (!several).then(|| self.spoken())
+    }
+
     /// Whether it matches the whole of `name`.
     ///
     /// On a mismatch only the last `%` takes one character more, so the time is at most the pattern's

@@ -1,6 +1,7 @@
 //! From an object's key to its landing prefix, and from a table's name to its route.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::mapping::{Action, Rule, Source, Target};
@@ -129,6 +130,25 @@ impl Landing {
             Action::Exclude => Ok(Decision::Exclude { rule: rule.matcher.name() }),
             Action::Load(target) => self.route(key, rule, target).map(Decision::Load),
         }
+    }
+
+    /// How many rules there are, and how many of them exclude.
+    pub fn rule_counts(&self) -> (usize, usize) {
+        let excludes = self.rules.iter().filter(|rule| rule.matcher.excludes).count();
+        (self.rules.len(), excludes)
+    }
+
+    /// The datasets that rules load into, as `project.dataset`, each with its location. Placeholders
+    /// stand in them as they were written.
+    pub fn datasets(&self) -> BTreeSet<(String, String)> {
+        let dataset = |rule: &Rule| match &rule.action {
+            Action::Load(target) => {
+                let dataset = target.dataset.expand("{schema}", "{table}");
+                Some((format!("{}.{dataset}", target.project), target.location.clone()))
+            }
+            Action::Exclude => None,
+        };
+        self.rules.iter().filter_map(dataset).collect()
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

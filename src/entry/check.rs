@@ -1,0 +1,235 @@
+//! `dms2bq check`: are the mappings sound?
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+
+use super::mapping_files::{MappingFilesError, read_local};
+use crate::route::{MappingFile, MappingProblems, MappingWarning, Mappings, schema};
+
+/// Validates the mappings and lists every problem of every file at once.
+///
+/// Exit code 0 means that the mappings can run; 1, that they have problems, and then nothing runs with them.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "\
+Examples:
+  dms2bq check                                    the mappings in ./mappings
+  DMS2BQ_MAPPINGS=new.json dms2bq check           one file
+  dms2bq check --format json | jq -r .code        for a program
+  dms2bq check --print-schema > mappings/schema.json
+
+Every problem shows the file, the place in it, what is wrong and what to do. Warnings are about what is
+legal and probably not meant; they change no exit code.")]
+pub struct CheckArgs {
+    /// How to answer: for a person, or one JSON object per problem and line.
+    #[arg(long, value_enum, default_value_t)]
+    pub format: CheckFormat,
+    /// Print the JSON Schema of mappings instead, for editors.
+    #[arg(long)]
+    pub print_schema: bool,
+}
+
+/// How `check` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum CheckFormat {
+    /// Text for a person.
+    #[default]
+    Human,
+    /// One JSON object per line.
+    Json,
+}
+
+/// What `check` found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The mappings can run.
+    Sound,
+    /// They have problems.
+    Faulty,
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Sound => Self::SUCCESS,
+            Verdict::Faulty => Self::FAILURE,
+        }
+    }
+}
+
+/// Runs `check` for mappings on this machine.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Verdict> {
+    if args.print_schema {
+        out.write_all(schema::text().as_bytes())?;
+        return Ok(Verdict::Sound);
+    }
+    match read_local(path) {
+        Ok(files) => report(args.format, files, out),
+        Err(error) => report_unreadable(args.format, path, &error, out),
+    }
+}
+
+/// Checks mappings that somebody has read, from wherever.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub fn report(format: CheckFormat, files: Vec<MappingFile>, out: &mut dyn Write) -> io::Result<Verdict> {
+    let file_count = files.len();
+    match Mappings::parse(files) {
+        Ok(mappings) => {
+            let warnings = mappings.warnings();
+            match format {
+                CheckFormat::Human => write_sound(&mappings, &warnings, out)?,
+                CheckFormat::Json => write_lines(warnings.iter().map(Finding::of_warning), out)?,
+            }
+            Ok(Verdict::Sound)
+        }
+        Err(problems) => {
+            match format {
+                CheckFormat::Human => write_faulty(&problems, file_count, out)?,
+                CheckFormat::Json => write_lines(Finding::of_problems(&problems), out)?,
+            }
+            Ok(Verdict::Faulty)
+        }
+    }
+}
+
+fn report_unreadable(
+    format: CheckFormat,
+    path: &Path,
+    error: &MappingFilesError,
+    out: &mut dyn Write,
+) -> io::Result<Verdict> {
+    let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    let finding = Finding {
+        level: "error",
+        code: error.code(),
+        file: path.display().to_string(),
+        path: String::new(),
+        message: format!("{error}{why}"),
+        hint: error.remedy().to_owned(),
+    };
+    match format {
+        CheckFormat::Human => write_finding(&finding, out)?,
+        CheckFormat::Json => write_lines([finding], out)?,
+    }
+    Ok(Verdict::Faulty)
+}
+
+/// A problem or a warning, as `--format json` writes it.
+#[derive(Debug, Serialize)]
+struct Finding {
+    level: &'static str,
+    code: &'static str,
+    file: String,
+    path: String,
+    message: String,
+    hint: String,
+}
+
+impl Finding {
+    fn of_problems(problems: &MappingProblems) -> impl Iterator<Item = Self> {
+        problems.iter().map(|problem| Self {
+            level: "error",
+            code: problem.code(),
+            file: problem.file().to_owned(),
+            path: problem.path().to_owned(),
+            message: problem.fault().to_string(),
+            hint: problem.remedy(),
+        })
+    }
+
+    fn of_warning(warning: &MappingWarning) -> Self {
+        Self {
+            level: "warning",
+            code: warning.code(),
+            file: warning.file().to_owned(),
+            path: warning.path().to_owned(),
+            message: warning.doubt().to_string(),
+            hint: warning.remedy(),
+        }
+    }
+}
+
+fn write_lines(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Write) -> io::Result<()> {
+    for finding in findings {
+        serde_json::to_writer(&mut *out, &finding)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
+    let Finding { level, code, path, message, hint, .. } = finding;
+    if !path.is_empty() {
+        writeln!(out, "  {path}")?;
+    }
+    writeln!(out, "    {level} [{code}] {message}")?;
+    writeln!(out, "    hint: {hint}")
+}
+
+/// The findings under the names of their files.
+fn write_findings(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Write) -> io::Result<()> {
+    let mut current = None;
+    for finding in findings {
+        if current.as_ref() != Some(&finding.file) {
+            writeln!(out, "{}", finding.file)?;
+        }
+        write_finding(&finding, out)?;
+        current = Some(finding.file);
+    }
+    Ok(())
+}
+
+fn write_faulty(problems: &MappingProblems, file_count: usize, out: &mut dyn Write) -> io::Result<()> {
+    let faulty: BTreeSet<&str> = problems.iter().map(|problem| problem.file()).collect();
+    write_findings(Finding::of_problems(problems), out)?;
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{} in {} of {}. Nothing runs with these mappings.",
+        counted(problems.iter().len(), "problem"),
+        faulty.len(),
+        counted(file_count, "file"),
+    )
+}
+
+fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn Write) -> io::Result<()> {
+    let mut rule_count = 0;
+    for landing in mappings.landings() {
+        let (rules, excludes) = landing.rule_counts();
+        rule_count += rules;
+        writeln!(out, "{}", landing.file())?;
+        writeln!(out, "  reads  {}", landing.address())?;
+        for (dataset, location) in landing.datasets() {
+            writeln!(out, "  loads  {dataset} ({location})")?;
+        }
+        writeln!(out, "  by     {}, {excludes} of them to exclude", counted(rules, "rule"))?;
+    }
+    if !warnings.is_empty() {
+        writeln!(out)?;
+        write_findings(warnings.iter().map(Finding::of_warning), out)?;
+    }
+    writeln!(out)?;
+    writeln!(
+        out,
+        "{}, {}: no problems, {}.",
+        counted(mappings.landings().len(), "mapping"),
+        counted(rule_count, "rule"),
+        counted(warnings.len(), "warning"),
+    )
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    match count {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        many => format!("{many} {noun}s"),
+    }
+}

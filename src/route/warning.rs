@@ -1,0 +1,320 @@
+//! What is legal in a mapping and yet probably not meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::mapping::{Action, Matcher, Rule, Target};
+use super::names::{self, BadName};
+use super::pattern::Pattern;
+use super::{Landing, Mappings, RuleName, TableRef};
+
+/// One thing in one mapping that a person should look at; nothing is refused for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingWarning {
+    file: String,
+    path: String,
+    doubt: MappingDoubt,
+}
+
+impl MappingWarning {
+    fn of_rule(landing: &Landing, index: usize, doubt: MappingDoubt) -> Self {
+        Self { file: landing.file().to_owned(), path: format!("$.tables[{index}]"), doubt }
+    }
+
+    /// The file, as whoever read it named it.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Where in the file, as a JSON path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The stable name of the doubt.
+    pub fn code(&self) -> &'static str {
+        self.doubt.code()
+    }
+
+    /// What a person should do, if it is not meant.
+    pub fn remedy(&self) -> String {
+        self.doubt.remedy()
+    }
+
+    /// What is doubtful.
+    pub fn doubt(&self) -> &MappingDoubt {
+        &self.doubt
+    }
+}
+
+impl fmt::Display for MappingWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.file, self.path, self.doubt)
+    }
+}
+
+/// What is legal and yet probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MappingDoubt {
+    /// A mapping without rules: every table of its prefix is unmapped.
+    #[error("there are no rules, so every table of this landing prefix is refused")]
+    NoTables,
+    /// Two rules for two tables have one destination.
+    #[error("its rows meet those of {other} of {other_file} in {destination}")]
+    SharedDestination {
+        /// The destination.
+        destination: TableRef,
+        /// The rule that has it too.
+        other: RuleName,
+        /// The file of that rule.
+        other_file: String,
+    },
+    /// One rule for many tables has one destination.
+    #[error("it matches many {many}, and the destination does not name them apart")]
+    Merges {
+        /// `schemas` or `tables`.
+        many: &'static str,
+    },
+    /// An exclude takes away all that the rule is for.
+    #[error("it never applies: {by} excludes the table")]
+    Unreachable {
+        /// The rule that excludes.
+        by: RuleName,
+    },
+    /// The destination that the rule makes of its table is none that BigQuery takes.
+    #[error("the table's files will be refused: {0}")]
+    UnusableName(BadName),
+    /// A location that was unknown when this version was made.
+    #[error("the location `{location}` was not known when this version was made")]
+    UnknownLocation {
+        /// The location.
+        location: String,
+    },
+    /// One dataset in two locations.
+    #[error("the dataset {dataset} is in {location} here, and in {other_location} elsewhere in the mappings")]
+    TwoLocations {
+        /// The dataset, with its project.
+        dataset: String,
+        /// Its location here.
+        location: String,
+        /// Its location elsewhere.
+        other_location: String,
+    },
+    /// `*` or `?` in a pattern.
+    #[error("`{pattern}` has `{character}` in it, which stands for itself")]
+    ForeignWildcard {
+        /// The pattern.
+        pattern: String,
+        /// `*` or `?`.
+        character: char,
+    },
+    /// A table without partitions.
+    #[error("a table without partitions takes 1,500 changes a day, one a minute and no more")]
+    Unpartitioned,
+}
+
+impl MappingDoubt {
+    /// The stable name of the doubt.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoTables => "mapping.no_tables",
+            Self::SharedDestination { .. } | Self::Merges { .. } => "mapping.shared_destination",
+            Self::Unreachable { .. } => "mapping.unreachable_rule",
+            Self::UnusableName(_) => "route.bad_name",
+            Self::UnknownLocation { .. } => "mapping.unknown_location",
+            Self::TwoLocations { .. } => "mapping.two_locations",
+            Self::ForeignWildcard { .. } => "mapping.foreign_wildcard",
+            Self::Unpartitioned => "mapping.unpartitioned",
+        }
+    }
+
+    /// What a person should do, if it is not meant.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::NoTables => {
+                "add rules: `{ \"schema\": \"%\", \"table\": \"%\" }` takes every table".to_owned()
+            }
+            Self::SharedDestination { .. } => {
+                "if the tables are parts of one, leave it; else give each a destination of its own".to_owned()
+            }
+            Self::Merges { many } => {
+                let placeholder = if *many == "schemas" { "{schema}" } else { "{table}" };
+                format!(
+                    "if they are parts of one table, leave it; else write `{placeholder}` into the destination"
+                )
+            }
+            Self::Unreachable { .. } => "take one of the two rules away".to_owned(),
+            Self::UnusableName(name) => name.remedy(),
+            Self::UnknownLocation { location } => match names::nearest_location(location) {
+                Some(known) => format!("if it is not a new region: did you mean `{known}`?"),
+                None => "compare it with the dataset's location in the BigQuery console".to_owned(),
+            },
+            Self::TwoLocations { .. } => {
+                "a dataset is in one place: compare both with the BigQuery console".to_owned()
+            }
+            Self::ForeignWildcard { .. } => {
+                "patterns are as in DMS: `%` for any characters, `_` for one".to_owned()
+            }
+            Self::Unpartitioned => {
+                "leave `partition` out: partitions by day lift the limit to 11,000, and cannot be added later"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl Mappings {
+    /// What is legal in these mappings and yet probably not meant, file by file.
+    pub fn warnings(&self) -> Vec<MappingWarning> {
+        let mut found = Vec::new();
+        for landing in self.landings() {
+            warn_of_landing(landing, &mut found);
+        }
+        warn_of_shared_destinations(self, &mut found);
+        warn_of_two_locations(self, &mut found);
+        found.sort_by(|a, b| a.file.cmp(&b.file));
+        said_once(found)
+    }
+}
+
+/// What a whole mapping has in common, such as its location, is said of the first rule only.
+fn said_once(found: Vec<MappingWarning>) -> Vec<MappingWarning> {
+    let mut kept: Vec<MappingWarning> = Vec::new();
+    for warning in found {
+        let of_mapping =
+            matches!(warning.doubt, MappingDoubt::UnknownLocation { .. } | MappingDoubt::TwoLocations { .. });
+        let is_said =
+            |earlier: &MappingWarning| earlier.file == warning.file && earlier.doubt == warning.doubt;
+        if !(of_mapping && kept.iter().any(is_said)) {
+            kept.push(warning);
+        }
+    }
+    kept
+}
+
+fn warn_of_landing(landing: &Landing, found: &mut Vec<MappingWarning>) {
+    if landing.rules().is_empty() {
+        let (file, path) = (landing.file().to_owned(), "$.tables".to_owned());
+        found.push(MappingWarning { file, path, doubt: MappingDoubt::NoTables });
+    }
+    for rule in in_order(landing) {
+        let doubts = doubts_of_rule(landing, rule);
+        found.extend(
+            doubts.into_iter().map(|doubt| MappingWarning::of_rule(landing, rule.matcher.index, doubt)),
+        );
+    }
+}
+
+/// The rules as the file has them.
+fn in_order(landing: &Landing) -> Vec<&Rule> {
+    let mut rules: Vec<&Rule> = landing.rules().iter().collect();
+    rules.sort_by_key(|rule| rule.matcher.index);
+    rules
+}
+
+fn doubts_of_rule(landing: &Landing, rule: &Rule) -> Vec<MappingDoubt> {
+    let mut doubts: Vec<MappingDoubt> =
+        [&rule.matcher.schema, &rule.matcher.table].into_iter().filter_map(foreign_wildcard).collect();
+    let Action::Load(target) = &rule.action else { return doubts };
+    doubts.extend(unreachable(landing, &rule.matcher));
+    doubts.extend(merges(&rule.matcher, target));
+    doubts.extend(unusable_name(&rule.matcher, target));
+    if !names::is_known_location(&target.location) {
+        doubts.push(MappingDoubt::UnknownLocation { location: target.location.clone() });
+    }
+    if target.options.partition.is_none() {
+        doubts.push(MappingDoubt::Unpartitioned);
+    }
+    doubts
+}
+
+fn foreign_wildcard(pattern: &Pattern) -> Option<MappingDoubt> {
+    let character = pattern.as_str().chars().find(|c| matches!(c, '*' | '?'))?;
+    Some(MappingDoubt::ForeignWildcard { pattern: pattern.to_string(), character })
+}
+
+/// The one table that a rule is meant for. A name such as `order_item` is a pattern to DMS, since `_`
+/// stands for any character; who writes it means the table of that name.
+fn meant_table(rule: &Matcher) -> Option<(String, String)> {
+    Some((rule.schema.meant_name()?, rule.table.meant_name()?))
+}
+
+fn unreachable(landing: &Landing, rule: &Matcher) -> Option<MappingDoubt> {
+    let (schema, table) = meant_table(rule)?;
+    let excludes = |other: &&Rule| {
+        other.matcher.excludes && other.matcher.schema.matches(&schema) && other.matcher.table.matches(&table)
+    };
+    let by = landing.rules().iter().find(excludes)?.matcher.name();
+    Some(MappingDoubt::Unreachable { by })
+}
+
+fn merges(rule: &Matcher, target: &Target) -> Option<MappingDoubt> {
+    let names_schema = target.dataset.has_schema() || target.table.has_schema();
+    let names_table = target.dataset.has_table() || target.table.has_table();
+    let many = match (rule.schema.meant_name(), rule.table.meant_name()) {
+        (_, None) if !names_table => "tables",
+        (None, _) if !names_schema => "schemas",
+        (_, _) => return None,
+    };
+    Some(MappingDoubt::Merges { many })
+}
+
+/// Where the one table goes that a rule is meant for.
+fn meant_destination(rule: &Matcher, target: &Target) -> Option<TableRef> {
+    let (schema, table) = meant_table(rule)?;
+    Some(TableRef {
+        project: target.project.clone(),
+        dataset: target.dataset.expand(&schema, &table),
+        table: target.table.expand(&schema, &table),
+    })
+}
+
+fn unusable_name(rule: &Matcher, target: &Target) -> Option<MappingDoubt> {
+    let destination = meant_destination(rule, target)?;
+    let checked =
+        names::check_dataset(&destination.dataset).and_then(|()| names::check_table(&destination.table));
+    checked.err().map(MappingDoubt::UnusableName)
+}
+
+fn warn_of_shared_destinations(mappings: &Mappings, found: &mut Vec<MappingWarning>) {
+    let mut first: BTreeMap<TableRef, (&Landing, RuleName)> = BTreeMap::new();
+    for (landing, rule, target) in loading_rules(mappings) {
+        let Some(destination) = meant_destination(&rule.matcher, target) else { continue };
+        match first.get(&destination) {
+            Some((other_landing, other)) => {
+                let other_file = other_landing.file().to_owned();
+                let doubt = MappingDoubt::SharedDestination { destination, other: other.clone(), other_file };
+                found.push(MappingWarning::of_rule(landing, rule.matcher.index, doubt));
+            }
+            None => {
+                first.insert(destination, (landing, rule.matcher.name()));
+            }
+        }
+    }
+}
+
+fn warn_of_two_locations(mappings: &Mappings, found: &mut Vec<MappingWarning>) {
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for (landing, rule, target) in loading_rules(mappings) {
+        if target.dataset.has_schema() || target.dataset.has_table() {
+            continue;
+        }
+        let dataset = format!("{}.{}", target.project, target.dataset.expand("", ""));
+        let location = target.location.clone();
+        let other_location = first.entry(dataset.clone()).or_insert_with(|| location.clone()).clone();
+        if other_location != location {
+            let doubt = MappingDoubt::TwoLocations { dataset, location, other_location };
+            found.push(MappingWarning::of_rule(landing, rule.matcher.index, doubt));
+        }
+    }
+}
+
+fn loading_rules(mappings: &Mappings) -> impl Iterator<Item = (&Landing, &Rule, &Target)> {
+    mappings.landings().iter().flat_map(|landing| {
+        in_order(landing).into_iter().filter_map(move |rule| match &rule.action {
+            Action::Load(target) => Some((landing, rule, target.as_ref())),
+            Action::Exclude => None,
+        })
+    })
+}
