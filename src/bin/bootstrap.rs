@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use dms2bq::cloud::google::install_crypto;
 use dms2bq::config::Config;
-use dms2bq::entry::lambda::SqsBatch;
+use dms2bq::entry::lambda::{InvocationError, SqsBatch};
 use dms2bq::{entry, telemetry};
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 
 /// What initialisation may spend on the network. Lambda gives it 10 s; what is not there by then is fetched by
 /// the first invocation.
@@ -28,7 +28,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         let handler = Arc::clone(&handler);
         async move {
             let deadline = handler.deadline(event.context.deadline);
-            handler.handle(event.payload, deadline).await
+            handler.handle(event.payload, deadline).await.map_err(diagnostic)
         }
     }))
     .await
@@ -37,4 +37,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
 async fn start() -> anyhow::Result<entry::lambda::Handler> {
     let config = Config::from_env()?;
     entry::assemble::handler(&config).await
+}
+
+fn diagnostic(error: InvocationError) -> Diagnostic {
+    Diagnostic { error_type: error.code().to_owned(), error_message: error.to_string() }
 }

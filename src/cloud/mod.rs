@@ -9,7 +9,6 @@
 //! The docs of the traits are contracts; `tests/contract` examines every implementation by them.
 
 pub mod call;
-mod remedy;
 pub mod clock;
 pub mod google;
 pub mod aws;

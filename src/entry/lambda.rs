@@ -64,6 +64,17 @@ pub enum InvocationError {
     },
 }
 
+impl InvocationError {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WholeBatch(WholeBatch::PartialRepliesOff { .. }) => "outcome.whole_batch",
+            Self::WholeBatch(WholeBatch::NoMessageId { .. }) => "outcome.no_message_id",
+            Self::TooManyMessages { .. } => "event.too_many_messages",
+        }
+    }
+}
+
 /// One object of one message.
 struct Piece {
     message: usize,

@@ -260,6 +260,9 @@ impl Driver {
                 Ok(Inserted::Created(record)) => return Ok(Found { record, origin: Origin::Made }),
                 Ok(Inserted::Exists) => return self.read_existing(load, attempt).await,
                 Err(InsertError::Call(failure)) => failure,
+                Err(InsertError::NotParquet) => {
+                    return Err(ObjectError::NoMagic { object: load.object.to_string() }.into());
+                }
                 Err(InsertError::Object(source)) => {
                     return Err(ObjectError::unread(load.object, source).into());
                 }

@@ -201,7 +201,7 @@ impl JobError {
             Self::TooManyAttempts { .. } => {
                 "Read the last job's reason, mend its cause, then raise `generation` in the mapping and redrive.".to_owned()
             }
-            Self::Call { source, destination } => source.remedy(&format!("BigQuery project {}", destination.project)),
+            Self::Call { source, .. } => source.remedy().to_owned(),
         }
     }
 

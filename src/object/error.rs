@@ -46,6 +46,12 @@ pub enum ObjectError {
         #[source]
         source: FooterError,
     },
+    /// It ends as a Parquet file does, and does not begin as one.
+    #[error("{object} ends as a Parquet file does, but does not begin with PAR1")]
+    NoMagic {
+        /// The object's address.
+        object: String,
+    },
     /// It cannot be sent in the time that an invocation has.
     #[error("{object} is too slow to send: {sent_bytes} of {total_bytes} bytes in {elapsed_ms} ms")]
     TooSlow {
@@ -100,6 +106,7 @@ impl ObjectError {
             Self::Superseded { .. } => "object.superseded",
             Self::EtagMismatch { .. } => "object.etag_mismatch",
             Self::Footer { source, .. } => source.code(),
+            Self::NoMagic { .. } => "object.not_parquet",
             Self::TooSlow { .. } => "object.too_slow",
             Self::Call { source, .. } => match source {
                 CallError::NotSent { .. } => "object.not_sent",
@@ -125,6 +132,9 @@ impl ObjectError {
             Self::Empty { .. } | Self::Superseded { .. } => "Nothing.".to_owned(),
             Self::EtagMismatch { .. } => "Compare the event with the object's versions; send a true event, or delete the message.".to_owned(),
             Self::Footer { source, .. } => source.remedy().to_string(),
+            Self::NoMagic { .. } => {
+                "Find out what wrote it, replace it with the file that DMS wrote, or delete the message.".to_owned()
+            }
             Self::TooSlow { .. } => {
                 "Give the function more time or memory (its network grows with it), or lower MaxFileSize of the DMS endpoint.".to_owned()
             }
@@ -140,7 +150,7 @@ impl ObjectError {
                 | CallError::QuotaExceeded { .. }
                 | CallError::NotFound { .. }
                 | CallError::Rejected { .. }
-                | CallError::OutOfTime { .. } => source.remedy("S3"),
+                | CallError::OutOfTime { .. } => source.remedy().to_owned(),
             },
         }
     }

@@ -72,6 +72,7 @@ fn of_object(error: &ObjectError) -> Disposition {
         | ObjectError::Missing { .. }
         | ObjectError::EtagMismatch { .. }
         | ObjectError::Footer { .. }
+        | ObjectError::NoMagic { .. }
         | ObjectError::TooSlow { .. } => Disposition::Never,
         // Acknowledged before a disposition is asked for; if it ever is, redelivery is the harmless answer.
         ObjectError::Superseded { .. } | ObjectError::Empty { .. } => Disposition::MayPass,
