@@ -1,1 +1,7 @@
 //! Everything that is tested from outside the library, in one binary.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
+mod cases;
+mod cases_events;
+mod cases_keys;
