@@ -28,7 +28,8 @@ pub(super) fn describe(json: &str) -> String {
         Ok(Value::Array(_)) => "a list".to_owned(),
         Ok(Value::Object(fields)) if fields.is_empty() => "an object without fields".to_owned(),
         Ok(Value::Object(fields)) => {
-            let quote = |name: &String| format!("`{}`", name.chars().take(SHOWN_CHARS).collect::<String>());
+            let shown = |name: &String| name.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+            let quote = |name| format!("`{}`", String::as_str(&shown(name)));
             let names: Vec<String> = fields.keys().take(SHOWN_FIELDS).map(quote).collect();
             let more = if fields.len() > SHOWN_FIELDS { " and more" } else { "" };
             format!("an object with the fields {}{more}", names.join(", "))

@@ -3,3 +3,8 @@
 mod google;
 mod objects;
 mod s3_answers;
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
+mod cases;
+mod cases_events;
+mod cases_keys;
