@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::mapping_files::{MappingFilesError, read_local};
-use crate::route::{MappingFile, MappingProblems, MappingWarning, Mappings, schema};
+use crate::route::{Landing, MappingFile, MappingProblems, MappingWarning, Mappings, schema};
 
 /// Validates the mappings and lists every problem of every file at once.
 ///
@@ -116,7 +116,9 @@ fn report_unreadable(
         hint: error.remedy().to_owned(),
     };
     match format {
-        CheckFormat::Human => write_finding(&finding, out)?,
+        CheckFormat::Human => {
+            writeln!(out, "error [{}] {}\nhint: {}", finding.code, finding.message, finding.hint)?;
+        }
         CheckFormat::Json => write_lines([finding], out)?,
     }
     Ok(Verdict::Faulty)
@@ -150,7 +152,7 @@ impl Finding {
             level: "warning",
             code: warning.code(),
             file: warning.file().to_owned(),
-            path: warning.path().to_owned(),
+            path: warning.path(),
             message: warning.doubt().to_string(),
             hint: warning.remedy(),
         }
@@ -167,9 +169,7 @@ fn write_lines(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Write)
 
 fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let Finding { level, code, path, message, hint, .. } = finding;
-    if !path.is_empty() {
-        writeln!(out, "  {path}")?;
-    }
+    writeln!(out, "  {path}")?;
     writeln!(out, "    {level} [{code}] {message}")?;
     writeln!(out, "    hint: {hint}")
 }
@@ -179,6 +179,9 @@ fn write_findings(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Wri
     let mut current = None;
     for finding in findings {
         if current.as_ref() != Some(&finding.file) {
+            if current.is_some() {
+                writeln!(out)?;
+            }
             writeln!(out, "{}", finding.file)?;
         }
         write_finding(&finding, out)?;
@@ -202,7 +205,9 @@ fn write_faulty(problems: &MappingProblems, file_count: usize, out: &mut dyn Wri
 
 fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn Write) -> io::Result<()> {
     let mut rule_count = 0;
-    for landing in mappings.landings() {
+    let mut landings: Vec<&Landing> = mappings.landings().iter().collect();
+    landings.sort_by_key(|landing| landing.file());
+    for landing in landings {
         let (rules, excludes) = landing.rule_counts();
         rule_count += rules;
         writeln!(out, "{}", landing.file())?;
@@ -210,10 +215,11 @@ fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn W
         for (dataset, location) in landing.datasets() {
             writeln!(out, "  loads  {dataset} ({location})")?;
         }
-        writeln!(out, "  by     {}, {excludes} of them to exclude", counted(rules, "rule"))?;
+        let to_exclude = if excludes > 0 { format!(", {excludes} to exclude") } else { String::new() };
+        writeln!(out, "  by     {}{to_exclude}", counted(rules, "rule"))?;
     }
     if !warnings.is_empty() {
-        writeln!(out)?;
+        writeln!(out, "\nWorth a look:\n")?;
         write_findings(warnings.iter().map(Finding::of_warning), out)?;
     }
     writeln!(out)?;

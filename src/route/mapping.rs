@@ -137,6 +137,11 @@ fn read_text(reader: &mut Reader<'_>, text: &str) -> Option<Draft> {
     }
     // Editors on Windows write a byte-order mark, which is no part of the JSON.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        let detail = "the file is empty".to_owned();
+        reader.report(&Place::root(), MappingFault::NotJson { line: 1, column: 1, detail });
+        return None;
+    }
     let json: Json = reader.checked(&Place::root(), serde_json::from_str(text).map_err(|e| not_json(&e)))?;
     read_mapping(reader, &At { json: &json, place: Place::root() })
 }
@@ -144,6 +149,7 @@ fn read_text(reader: &mut Reader<'_>, text: &str) -> Option<Draft> {
 fn not_json(error: &serde_json::Error) -> MappingFault {
     let (line, column) = (error.line(), error.column());
     let said = error.to_string();
+    let said = said.replace("EOF", "the file ends");
     let detail = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
     MappingFault::NotJson { line, column, detail: detail.to_owned() }
 }

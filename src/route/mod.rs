@@ -32,7 +32,7 @@ pub use mappings::{MappingFile, Mappings};
 pub use options::{MAX_CLUSTERING_COLUMNS, MAX_COLUMNS};
 pub use pattern::{BadPattern, MAX_PATTERN_CHARS, Pattern};
 pub use problem::{MappingFault, MappingProblem, MappingProblems};
-pub use resolve::{BadDestination, Decision, Landing, RouteError, RuleName};
+pub use resolve::{BadDestination, Decision, Landing, RouteError, RuleName, UnmappedTable};
 pub use template::BadTemplate;
 pub use warning::{MappingDoubt, MappingWarning};
 

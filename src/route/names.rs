@@ -7,7 +7,7 @@
 use std::fmt;
 
 use icu_properties::CodePointMapData;
-use icu_properties::props::GeneralCategory;
+use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 
 /// The longest table name, in bytes of UTF-8.
 pub const MAX_TABLE_BYTES: usize = 1024;
@@ -121,7 +121,7 @@ impl fmt::Display for NameKind {
 
 /// A name that its owner would refuse, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{given}` is not a valid {kind}: {reason}")]
+#[error("`{}` is not a valid {kind}: {reason}", shortened(given))]
 pub struct BadName {
     /// What it should have named.
     pub kind: NameKind,
@@ -129,6 +129,15 @@ pub struct BadName {
     pub given: String,
     /// What is wrong with it.
     pub reason: BadNameReason,
+}
+
+/// The beginning of what somebody wrote, for a sentence that a person can read.
+pub(super) fn shortened(text: &str) -> String {
+    const SHOWN_CHARS: usize = 80;
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 /// What is wrong with a name.
@@ -382,17 +391,15 @@ pub fn check_table(name: &str) -> Result<(), BadName> {
 
 /// The Unicode categories that BigQuery names for tables: letters, marks, numbers, connectors
 /// (underscores), dashes and spaces.
+const TABLE_CHARS: GeneralCategoryGroup = GeneralCategoryGroup::Letter
+    .union(GeneralCategoryGroup::Mark)
+    .union(GeneralCategoryGroup::Number)
+    .union(GeneralCategoryGroup::ConnectorPunctuation)
+    .union(GeneralCategoryGroup::DashPunctuation)
+    .union(GeneralCategoryGroup::SpaceSeparator);
+
 fn is_table_char(c: char) -> bool {
-    use GeneralCategory as G;
-    match CodePointMapData::<GeneralCategory>::new().get(c) {
-        G::UppercaseLetter | G::LowercaseLetter | G::TitlecaseLetter | G::ModifierLetter | G::OtherLetter => {
-            true
-        }
-        G::NonspacingMark | G::SpacingMark | G::EnclosingMark => true,
-        G::DecimalNumber | G::LetterNumber | G::OtherNumber => true,
-        G::ConnectorPunctuation | G::DashPunctuation | G::SpaceSeparator => true,
-        _ => false,
-    }
+    TABLE_CHARS.contains(CodePointMapData::<GeneralCategory>::new().get(c))
 }
 
 /// Checks the name of a column, by the rules for flexible column names.

@@ -139,7 +139,8 @@ fn same_column(a: &str, b: &str) -> bool {
 }
 
 fn read_columns(reader: &mut Reader<'_>, at: &At<'_>) -> Option<BTreeMap<String, String>> {
-    let fields = reader.any_object(at, "an object, `{ \"column\": { \"type\": … } }`")?;
+    let fields = reader
+        .any_object(at, || "an object such as { \"balance\": { \"type\": \"NUMERIC\" } }".to_owned())?;
     let mut columns: BTreeMap<String, String> = BTreeMap::new();
     for (name, at) in fields.each().take(MAX_COLUMNS) {
         reader.checked(&at.place, names::check_column(name).map_err(MappingFault::BadName));

@@ -213,7 +213,7 @@ fn parse_set(set: &str) -> Result<Token, BadPattern> {
     let chars: Vec<char> = set.chars().collect();
     let mut ranges = Ranges::new();
     let mut rest = chars.as_slice();
-    if let [] = rest {
+    if rest.is_empty() {
         return Err(BadPattern::EmptySet);
     }
     if let ['^', ..] = rest {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::names::{BadName, NameKind};
+use super::names::{BadName, NameKind, shortened};
 use super::pattern::BadPattern;
 use super::template::BadTemplate;
 
@@ -125,7 +125,7 @@ pub enum MappingFault {
         field: String,
     },
     /// A field that mappings do not have.
-    #[error("unknown field `{field}`")]
+    #[error("unknown field `{}`", shortened(field))]
     UnknownField {
         /// The field.
         field: String,
@@ -146,12 +146,12 @@ pub enum MappingFault {
     #[error("expected {expected}, found {found}")]
     WrongType {
         /// What belongs there.
-        expected: &'static str,
+        expected: String,
         /// What stands there.
         found: String,
     },
     /// A word that is none of those that may stand there.
-    #[error("unknown value `{given}`")]
+    #[error("unknown value `{}`", shortened(given))]
     UnknownValue {
         /// The word.
         given: String,
@@ -170,7 +170,7 @@ pub enum MappingFault {
     #[error("{0}")]
     BadName(BadName),
     /// A pattern that DMS would not understand.
-    #[error("bad pattern `{given}`: {reason}")]
+    #[error("bad pattern `{}`: {reason}", shortened(given))]
     BadPattern {
         /// The pattern.
         given: String,
@@ -178,7 +178,7 @@ pub enum MappingFault {
         reason: BadPattern,
     },
     /// A destination name with a placeholder that does not exist.
-    #[error("bad template `{given}`: {reason}")]
+    #[error("bad template `{}`: {reason}", shortened(given))]
     BadTemplate {
         /// The template.
         given: String,
@@ -274,7 +274,7 @@ impl MappingFault {
             Self::UnknownField { nearest, known, .. } => did_you_mean(*nearest, known),
             Self::UnknownValue { nearest, known, .. } => did_you_mean(*nearest, known),
             Self::MissingField { field, meaning } => format!("write `\"{field}\"`: {meaning}"),
-            Self::WrongType { expected, .. } => format!("write {expected}"),
+            Self::WrongType { expected, found } => type_remedy(expected, found),
             Self::UnknownSchema { .. } => {
                 "this version knows the schema that is published as `schema.json` beside the mappings: write \
                  `\"$schema\": \"./schema.json\"`, or run a newer dms2bq"
@@ -301,6 +301,17 @@ impl MappingFault {
     }
 }
 
+fn type_remedy(expected: &str, found: &str) -> String {
+    let is_object = expected.starts_with("an object");
+    let is_quoted =
+        found == "a string" && (expected.starts_with('`') || expected.starts_with("a whole number"));
+    match found {
+        "null" if !is_object => "leave the field out: nothing is `null` but a `partition`".to_owned(),
+        _ if is_quoted => format!("write {expected}, without quotes"),
+        _ => format!("write {expected}"),
+    }
+}
+
 fn did_you_mean(nearest: Option<&str>, known: &[&str]) -> String {
     match (nearest, known) {
         (Some(nearest), _) => format!("did you mean `{nearest}`?"),
@@ -314,6 +325,8 @@ fn syntax_remedy(detail: &str) -> &'static str {
         "take the last comma of the list or object away: JSON has none there"
     } else if detail.contains("trailing characters") {
         "a file holds one object: start another mapping in a file of its own"
+    } else if detail.contains("empty") {
+        "write a mapping into it, or take it away; mappings/README.md shows how to write one"
     } else {
         "correct the file with an editor that knows JSON; JSON has no comments"
     }

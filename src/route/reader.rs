@@ -17,8 +17,8 @@ impl Place {
 
     /// The field `name` of the object that stands here.
     pub(super) fn field(&self, name: &str) -> Self {
-        let plain = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '$' | '-'));
-        if plain && !name.is_empty() {
+        let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if plain && name.starts_with(|c: char| !c.is_numeric()) {
             return Self(format!("{}.{name}", self.0));
         }
         let escaped: String = name.chars().flat_map(char::escape_debug).collect();
@@ -102,7 +102,7 @@ impl<'f> Reader<'f> {
 
     /// An object that has no other fields than `known`.
     pub(super) fn object<'j>(&mut self, at: &At<'j>, known: &'static [&'static str]) -> Option<Fields<'j>> {
-        let fields = self.any_object(at, "an object")?;
+        let fields = self.any_object(at, || example_object(known))?;
         for (name, _) in fields.entries {
             if !known.contains(&name.as_str()) {
                 let nearest = nearest(&name.to_lowercase(), known.iter().copied(), str::to_owned);
@@ -114,9 +114,13 @@ impl<'f> Reader<'f> {
     }
 
     /// An object whose fields have names of the user's own.
-    pub(super) fn any_object<'j>(&mut self, at: &At<'j>, expected: &'static str) -> Option<Fields<'j>> {
+    pub(super) fn any_object<'j>(
+        &mut self,
+        at: &At<'j>,
+        expected: impl Fn() -> String,
+    ) -> Option<Fields<'j>> {
         let Json::Object(entries) = at.json else {
-            self.wrong_type(at, expected);
+            self.wrong_type(at, &expected());
             return None;
         };
         for (i, (name, _)) in entries.iter().enumerate() {
@@ -180,13 +184,23 @@ impl<'f> Reader<'f> {
         let found = words.iter().find(|(word, _)| *word == given);
         if found.is_none() {
             let known: Vec<&'static str> = words.iter().map(|(word, _)| *word).collect();
-            let nearest = nearest(&given.to_lowercase(), known.iter().copied(), str::to_lowercase);
+            // `NUMERIC(15,2)` is as SQL spells a NUMERIC.
+            let bare = given.split('(').next().unwrap_or(given).to_lowercase();
+            let nearest = nearest(&bare, known.iter().copied(), str::to_lowercase);
             self.report(&at.place, MappingFault::UnknownValue { given: given.to_owned(), nearest, known });
         }
         found.map(|(_, meaning)| *meaning)
     }
 
-    fn wrong_type(&mut self, at: &At<'_>, expected: &'static str) {
-        self.report(&at.place, MappingFault::WrongType { expected, found: at.json.found() });
+    fn wrong_type(&mut self, at: &At<'_>, expected: &str) {
+        let fault = MappingFault::WrongType { expected: expected.to_owned(), found: at.json.found() };
+        self.report(&at.place, fault);
     }
+}
+
+/// An object with the first of the fields that it may have: `{ "schema": …, "table": … }`.
+fn example_object(known: &[&str]) -> String {
+    let fields = known.iter().filter(|field| !field.starts_with('$')).take(3);
+    let fields: Vec<String> = fields.map(|field| format!("\"{field}\": …")).collect();
+    format!("an object such as {{ {} }}", fields.join(", "))
 }

@@ -191,12 +191,12 @@ impl Landing {
         let nearest_name = nearest(&sought, names.iter().enumerate().map(Candidate::of), same_case);
         let nearest =
             nearest_name.and_then(|found| self.rules.get(found.index)).map(|rule| rule.matcher.name());
-        RouteError::UnmappedTable {
+        RouteError::UnmappedTable(Box::new(UnmappedTable {
             file: self.file.clone(),
             schema: key.schema.clone(),
             table: key.table.clone(),
             nearest,
-        }
+        }))
     }
 }
 
@@ -244,20 +244,25 @@ pub enum RouteError {
         nearest: Option<String>,
     },
     /// No rule of the mapping matches the table.
-    #[error("no rule of {file} matches the table {schema}.{table}")]
-    UnmappedTable {
-        /// The mapping's file.
-        file: String,
-        /// The schema as the key spells it.
-        schema: String,
-        /// The table as the key spells it.
-        table: String,
-        /// The rule that is most like it.
-        nearest: Option<RuleName>,
-    },
+    #[error("{0}")]
+    UnmappedTable(Box<UnmappedTable>),
     /// BigQuery would refuse the name of the table's destination.
     #[error("{0}")]
     BadName(Box<BadDestination>),
+}
+
+/// A table that no rule of its mapping matches.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no rule of {file} matches the table {schema}.{table}")]
+pub struct UnmappedTable {
+    /// The mapping's file.
+    pub file: String,
+    /// The schema as the key spells it.
+    pub schema: String,
+    /// The table as the key spells it.
+    pub table: String,
+    /// The rule that is most like it.
+    pub nearest: Option<RuleName>,
 }
 
 /// A destination that BigQuery would refuse.
@@ -280,7 +285,7 @@ impl RouteError {
     /// The stable name of the error.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::UnmappedObject { .. } | Self::UnmappedTable { .. } => "route.unmapped",
+            Self::UnmappedObject { .. } | Self::UnmappedTable(_) => "route.unmapped",
             Self::BadName(_) => "route.bad_name",
         }
     }
@@ -296,23 +301,22 @@ impl RouteError {
                     nearest.unwrap_or_default()
                 )
             }
-            Self::UnmappedTable { file, schema, table, nearest } => {
-                let rule = format!("{{ \"schema\": {}, \"table\": {} }}", quoted(schema), quoted(table));
-                let nearest = nearest.as_ref().map(|rule| nearest_rule(rule, schema, table));
-                format!(
-                    "add {rule} to the tables of {file}, or the same with \"action\": \"exclude\"; then redrive{}",
-                    nearest.unwrap_or_default()
-                )
-            }
-            Self::BadName(bad) => {
-                format!(
-                    "give the rule {} of {} a destination with another name: {}",
-                    bad.rule,
-                    bad.file,
-                    bad.name.remedy()
-                )
-            }
+            Self::UnmappedTable(unmapped) => unmapped.remedy(),
+            Self::BadName(bad) => format!("at the rule {} of {}: {}", bad.rule, bad.file, bad.name.remedy()),
         }
+    }
+}
+
+impl UnmappedTable {
+    fn remedy(&self) -> String {
+        let (schema, table) = (quoted(&self.schema), quoted(&self.table));
+        let nearest = self.nearest.as_ref().map(|rule| nearest_rule(rule, &self.schema, &self.table));
+        format!(
+            "add {{ \"schema\": {schema}, \"table\": {table} }} to the tables of {}, or the same with \"action\": \
+             \"exclude\"; then redrive{}",
+            self.file,
+            nearest.unwrap_or_default()
+        )
     }
 }
 

@@ -12,13 +12,14 @@ use super::{Landing, Mappings, RuleName, TableRef};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappingWarning {
     file: String,
-    path: String,
+    /// The rule, or `None` for all of them.
+    rule: Option<usize>,
     doubt: MappingDoubt,
 }
 
 impl MappingWarning {
     fn of_rule(landing: &Landing, index: usize, doubt: MappingDoubt) -> Self {
-        Self { file: landing.file().to_owned(), path: format!("$.tables[{index}]"), doubt }
+        Self { file: landing.file().to_owned(), rule: Some(index), doubt }
     }
 
     /// The file, as whoever read it named it.
@@ -27,8 +28,11 @@ impl MappingWarning {
     }
 
     /// Where in the file, as a JSON path.
-    pub fn path(&self) -> &str {
-        &self.path
+    pub fn path(&self) -> String {
+        match self.rule {
+            Some(index) => format!("$.tables[{index}]"),
+            None => "$.tables".to_owned(),
+        }
     }
 
     /// The stable name of the doubt.
@@ -49,7 +53,7 @@ impl MappingWarning {
 
 impl fmt::Display for MappingWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.file, self.path, self.doubt)
+        write!(f, "{} {}: {}", self.file, self.path(), self.doubt)
     }
 }
 
@@ -173,7 +177,7 @@ impl Mappings {
         }
         warn_of_shared_destinations(self, &mut found);
         warn_of_two_locations(self, &mut found);
-        found.sort_by(|a, b| a.file.cmp(&b.file));
+        found.sort_by(|a, b| (&a.file, a.rule).cmp(&(&b.file, b.rule)));
         said_once(found)
     }
 }
@@ -195,8 +199,8 @@ fn said_once(found: Vec<MappingWarning>) -> Vec<MappingWarning> {
 
 fn warn_of_landing(landing: &Landing, found: &mut Vec<MappingWarning>) {
     if landing.rules().is_empty() {
-        let (file, path) = (landing.file().to_owned(), "$.tables".to_owned());
-        found.push(MappingWarning { file, path, doubt: MappingDoubt::NoTables });
+        let file = landing.file().to_owned();
+        found.push(MappingWarning { file, rule: None, doubt: MappingDoubt::NoTables });
     }
     for rule in in_order(landing) {
         let doubts = doubts_of_rule(landing, rule);

@@ -8,3 +8,6 @@ mod s3_answers;
 mod cases;
 mod cases_events;
 mod cases_keys;
+mod cases_mappings;
+mod cases_routes;
+mod route_properties;

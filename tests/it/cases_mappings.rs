@@ -1,0 +1,210 @@
+//! `tests/cases/mappings`: what `dms2bq check` says of mapping files.
+//!
+//! `invalid/` and `valid/` hold one folder per case: mapping files, and `check.txt` with exactly what
+//! `check` prints of them. To add a case, write its mappings and run the tests with `UPDATE_CASES=1`; then read
+//! what was written into `check.txt`, and whether you would understand it.
+
+#![allow(clippy::expect_used, reason = "a test that cannot read its cases has failed")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dms2bq::entry::check::{self, CheckArgs, CheckFormat, Verdict};
+use dms2bq::entry::mapping_files::read_local;
+use dms2bq::route::{Mappings, schema};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folders of cases in `tests/cases/mappings/{kind}`, in order.
+fn cases(kind: &str) -> Vec<PathBuf> {
+    let folder = root().join("tests/cases/mappings").join(kind);
+    let mut cases: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("the folder of cases exists")
+        .map(|entry| entry.expect("the folder of cases can be listed").path())
+        .filter(|path| path.is_dir())
+        .collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "no cases in {}", folder.display());
+    cases
+}
+
+fn run_check(format: CheckFormat, path: &Path) -> (Verdict, String) {
+    let mut out = Vec::new();
+    let args = CheckArgs { format, print_schema: false };
+    let verdict = check::run(&args, path, &mut out).expect("a vector takes every byte");
+    let text = String::from_utf8(out).expect("check prints text");
+    let place = path.display().to_string();
+    (verdict, text.replace(&format!("{place}/"), "").replace(&place, "<the case>"))
+}
+
+/// Compares with the file that stands beside the case, or writes that file.
+fn compare(expected: &Path, got: &str) -> Result<(), String> {
+    #[expect(clippy::disallowed_methods, reason = "how somebody who adds a case asks for its file")]
+    let update = std::env::var_os("UPDATE_CASES").is_some();
+    if update {
+        fs::write(expected, got).expect("the case's file can be written");
+        return Ok(());
+    }
+    let wanted = fs::read_to_string(expected).unwrap_or_default();
+    if wanted == got {
+        return Ok(());
+    }
+    Err(format!("{}\n--- wanted\n{wanted}--- got\n{got}", expected.display()))
+}
+
+fn check_cases(kind: &str, wanted: Verdict) {
+    let mut failures = Vec::new();
+    for case in cases(kind) {
+        let (verdict, text) = run_check(CheckFormat::Human, &case);
+        if verdict != wanted {
+            failures.push(format!("{}: {verdict:?}, not {wanted:?}\n{text}", case.display()));
+        }
+        failures.extend(compare(&case.join("check.txt"), &text).err());
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
+#[test]
+fn each_invalid_mapping_is_refused_with_all_its_problems_and_their_places() {
+    check_cases("invalid", Verdict::Faulty);
+}
+
+#[test]
+fn each_valid_mapping_is_accepted_and_what_is_doubtful_about_it_is_said() {
+    check_cases("valid", Verdict::Sound);
+}
+
+/// Every code that a mapping can be refused or doubted with, but for those of its own tests below.
+const CODES: [&str; 27] = [
+    "mapping.ambiguous_rules",
+    "mapping.bad_bucket",
+    "mapping.bad_column",
+    "mapping.bad_dataset",
+    "mapping.bad_folder",
+    "mapping.bad_location",
+    "mapping.bad_option",
+    "mapping.bad_pattern",
+    "mapping.bad_project",
+    "mapping.bad_template",
+    "mapping.bad_timezone",
+    "mapping.duplicate_field",
+    "mapping.duplicate_landing",
+    "mapping.foreign_wildcard",
+    "mapping.missing_field",
+    "mapping.no_tables",
+    "mapping.none",
+    "mapping.not_json",
+    "mapping.shared_destination",
+    "mapping.two_locations",
+    "mapping.unknown_field",
+    "mapping.unknown_location",
+    "mapping.unknown_schema",
+    "mapping.unknown_value",
+    "mapping.unpartitioned",
+    "mapping.unreachable_rule",
+    "mapping.wrong_type",
+];
+
+#[test]
+fn each_code_of_a_mapping_has_a_case() {
+    let mut seen = BTreeSet::new();
+    for case in cases("invalid").iter().chain(&cases("valid")) {
+        let (_, lines) = run_check(CheckFormat::Json, case);
+        for line in lines.lines() {
+            let finding: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
+            seen.insert(finding["code"].as_str().expect("each finding has a code").to_owned());
+        }
+    }
+    let missing: Vec<&str> = CODES.into_iter().filter(|code| !seen.contains(*code)).collect();
+    assert!(missing.is_empty(), "no case in tests/cases/mappings gives {missing:?}");
+    let unlisted: Vec<&String> = seen.iter().filter(|code| !CODES.contains(&code.as_str())).collect();
+    assert_eq!(unlisted, ["route.bad_name"], "codes that the list above does not have");
+}
+
+#[test]
+fn findings_as_json_have_level_code_file_path_message_and_hint() {
+    let (_, lines) = run_check(CheckFormat::Json, &root().join("tests/cases/mappings/invalid/unknown-field"));
+    let line = lines.lines().nth(1).expect("the case has several problems");
+    let finding: serde_json::Value = serde_json::from_str(line).expect("the line is JSON");
+    assert_eq!(
+        finding,
+        serde_json::json!({
+            "level": "error",
+            "code": "mapping.unknown_field",
+            "file": "casino-a.json",
+            "path": "$.source.bucket_foldr",
+            "message": "unknown field `bucket_foldr`",
+            "hint": "did you mean `bucket_folder`?",
+        })
+    );
+}
+
+#[test]
+fn the_repository_s_own_mappings_are_sound_and_leave_no_doubt() {
+    let files = read_local(&root().join("mappings")).expect("mappings/ can be read");
+    let mappings = Mappings::parse(files).expect("mappings/ has no problem");
+    assert!(mappings.landings().len() >= 2, "an example for each of two clusters at least");
+    assert_eq!(mappings.warnings(), []);
+}
+
+#[test]
+fn the_published_schema_is_the_one_that_the_code_makes() {
+    let published = fs::read_to_string(root().join("mappings/schema.json")).unwrap_or_default();
+    assert!(
+        published == schema::text(),
+        "mappings/schema.json is not up to date; refresh it with:\n  \
+         cargo run -- check --print-schema > mappings/schema.json"
+    );
+}
+
+#[test]
+fn check_prints_the_schema_when_asked() {
+    let mut out = Vec::new();
+    let args = CheckArgs { format: CheckFormat::Human, print_schema: true };
+    let verdict = check::run(&args, Path::new("no such place"), &mut out).expect("a vector takes every byte");
+    assert_eq!((verdict, String::from_utf8_lossy(&out).as_ref()), (Verdict::Sound, schema::text().as_str()));
+}
+
+#[test]
+fn a_place_that_cannot_be_read_is_said_to_be_so() {
+    let (verdict, text) = run_check(CheckFormat::Human, &root().join("tests/cases/mappings/no-such-place"));
+    assert_eq!(verdict, Verdict::Faulty);
+    assert!(
+        text.contains("[mapping.unreadable] the mappings at <the case> cannot be read: No such file"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_named() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::write(folder.path().join("latin1.json"), b"{ \"tables\": \"caf\xe9\" }")
+        .expect("the file is written");
+    let (verdict, text) = run_check(CheckFormat::Human, folder.path());
+    assert_eq!(verdict, Verdict::Faulty);
+    assert!(text.contains("latin1.json cannot be read: it is not UTF-8"), "{text}");
+}
+
+#[test]
+fn a_file_larger_than_any_mapping_is_refused_without_reading_it_whole() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    fs::write(folder.path().join("huge.json"), vec![b' '; 2 << 20]).expect("the file is written");
+    let (verdict, text) = run_check(CheckFormat::Human, folder.path());
+    assert_eq!(verdict, Verdict::Faulty);
+    assert!(text.contains("[mapping.too_large]"), "{text}");
+}
+
+#[test]
+fn a_folder_is_read_in_the_order_of_names_without_the_schema_and_hidden_files() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for name in ["b.json", "a.json", "schema.json", "._a.json", "notes.txt"] {
+        fs::write(folder.path().join(name), "{}").expect("the file is written");
+    }
+    fs::create_dir(folder.path().join("old.json")).expect("the folder is made");
+    let files = read_local(folder.path()).expect("the folder can be read");
+    let names: Vec<&str> = files.iter().filter_map(|file| file.name.rsplit('/').next()).collect();
+    assert_eq!(names, ["a.json", "b.json"]);
+}
