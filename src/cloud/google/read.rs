@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answers::{self, Missing, Unreadable};
 use super::http::{Http, Lost, chain};
-use crate::cloud::call::{Effect, Refusal, Tries, repeat};
+use crate::cloud::call::{Effect, Refusal, repeat};
 use crate::cloud::{CallError, Deadline, TableLookup};
 use crate::job::{JobRecord, JobRef, TableInfo};
 use crate::route::TableRef;
@@ -42,7 +42,7 @@ pub(super) async fn job(
     deadline: Deadline,
 ) -> Result<Option<JobRecord>, CallError> {
     let settings = &http.settings;
-    repeat(Tries::FEW, http.clock.as_ref(), &settings.jitter, deadline, || async {
+    repeat(settings.tries, http.clock.as_ref(), &settings.jitter, deadline, || async {
         let mut reply = Reply::Untold;
         if let Some(client) = client {
             let get = client.job().get_job(&job.project, &job.id, Some(&job.location));
@@ -77,7 +77,7 @@ pub(super) async fn table(
     deadline: Deadline,
 ) -> Result<TableLookup, CallError> {
     let settings = &http.settings;
-    repeat(Tries::FEW, http.clock.as_ref(), &settings.jitter, deadline, || async {
+    repeat(settings.tries, http.clock.as_ref(), &settings.jitter, deadline, || async {
         let get = client.table().get(&table.project, &table.dataset, &table.table, None);
         let reply = GET_TABLE.by_crate(http, deadline, get).await?;
         let names = ["projects", &table.project, "datasets", &table.dataset, "tables", &table.table];

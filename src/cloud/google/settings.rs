@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 
 use crate::cloud::Jitter;
+use crate::cloud::call::Tries;
 
 /// Google's own address of BigQuery.
 const GOOGLE: &str = "https://bigquery.googleapis.com";
@@ -21,6 +22,8 @@ pub struct Settings {
     pub timings: Timings,
     /// Where uploads are cut.
     pub sizes: Sizes,
+    /// How often a call is repeated, and after which waits.
+    pub tries: Tries,
     /// The randomness of waits.
     pub jitter: Jitter,
 }
@@ -140,6 +143,7 @@ impl Settings {
             access,
             timings: Timings::default(),
             sizes: Sizes::default(),
+            tries: Tries::FEW,
             jitter: Jitter::random(),
         }
     }

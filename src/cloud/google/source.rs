@@ -7,7 +7,6 @@ use futures_util::StreamExt;
 
 use super::parts::{Layout, Place};
 use super::settings::Settings;
-use crate::cloud::call::Tries;
 use crate::cloud::{ByteStream, CallError, Clock, InsertError, Objects, ObjectsError};
 use crate::job::Part;
 
@@ -101,10 +100,10 @@ impl Source {
             self.reading = None;
             failed += 1;
             let ObjectsError::Call(call) = &error else { return Err(error) };
-            if failed >= Tries::FEW.most || !call.may_be_repeated() {
+            if failed >= self.settings.tries.most || !call.may_be_repeated() {
                 return Err(error);
             }
-            self.clock.sleep(self.settings.jitter.shorten(Tries::FEW.wait_after(failed))).await;
+            self.clock.sleep(self.settings.jitter.shorten(self.settings.tries.wait_after(failed))).await;
         }
     }
 

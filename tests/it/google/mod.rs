@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dms2bq::cloud::call::Tries;
 use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::google::{Access, BigQuery, Settings, Sizes, Timings};
 use dms2bq::cloud::{Clock, Deadline, Jitter};
@@ -28,16 +29,34 @@ const CHUNK_BYTES: u64 = 256 * 1024;
 
 fn settings(server: &Server) -> Settings {
     let mut settings = Settings::new(server.url.parse().expect("a URL"), Access::Anonymous);
-    settings.jitter = Jitter::from_fn(|| 1.0);
+    settings.jitter = Jitter::none();
+    settings.tries =
+        Tries { most: 3, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(20) };
     settings.sizes = Sizes { multipart_limit_bytes: CHUNK_BYTES, chunk_bytes: CHUNK_BYTES };
+    // Ample, for a busy machine must not look like a broken service.
     settings.timings = Timings {
-        connect: Duration::from_secs(1),
-        call: Duration::from_millis(400),
-        stall: Duration::from_millis(400),
-        answer: Duration::from_millis(400),
-        token: Duration::from_secs(1),
-        measure: Duration::from_millis(200),
+        connect: Duration::from_secs(5),
+        call: Duration::from_secs(10),
+        stall: Duration::from_secs(10),
+        answer: Duration::from_secs(10),
+        token: Duration::from_secs(5),
+        measure: Duration::from_secs(60),
     };
+    settings
+}
+
+/// Gives up waiting for an answer soon: for servers that never answer.
+fn hasty(server: &Server) -> Settings {
+    let mut settings = settings(server);
+    settings.timings.call = Duration::from_millis(300);
+    settings.timings.answer = Duration::from_millis(300);
+    settings
+}
+
+/// Judges the speed of an upload soon.
+fn judging(server: &Server) -> Settings {
+    let mut settings = settings(server);
+    settings.timings.measure = Duration::from_millis(200);
     settings
 }
 

@@ -11,7 +11,7 @@ use reqwest::{Body, RequestBuilder};
 use tokio::sync::mpsc;
 
 use super::{INSERT, Upload};
-use crate::cloud::call::{Effect, Tries};
+use crate::cloud::call::Effect;
 use crate::cloud::google::http::{Answer, Lost, request_with};
 use crate::cloud::google::token::Token;
 use crate::cloud::{InsertError, Inserted};
@@ -66,7 +66,7 @@ impl Upload<'_> {
                 Err(Interrupted::Lost(lost)) => lost.into_error(INSERT, Effect::Write),
             };
             failed += 1;
-            if !error.may_be_repeated() || failed >= Tries::FEW.most {
+            if !error.may_be_repeated() || failed >= self.http.settings.tries.most {
                 return Err(InsertError::Call(error));
             }
             self.wait(failed, None).await;

@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RAN
 
 use super::Upload;
 use super::send::{Frame, Interrupted};
-use crate::cloud::call::{Effect, Tries, repeat};
+use crate::cloud::call::{Effect, repeat};
 use crate::cloud::google::answers::{self, Missing};
 use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with};
 use crate::cloud::google::read;
@@ -71,10 +71,11 @@ impl Upload<'_> {
                 .header("X-Upload-Content-Length", total_bytes)
                 .json(&load.resource)
         };
-        let opened = repeat(Tries::FEW, http.clock.as_ref(), &http.settings.jitter, deadline, || async {
-            let answer = http.call(START, Effect::Read, deadline, request).await?;
-            session_of(http, &address, &answer)
-        });
+        let opened =
+            repeat(http.settings.tries, http.clock.as_ref(), &http.settings.jitter, deadline, || async {
+                let answer = http.call(START, Effect::Read, deadline, request).await?;
+                session_of(http, &address, &answer)
+            });
         opened.await.map_err(InsertError::Call)
     }
 
@@ -200,8 +201,9 @@ impl Upload<'_> {
 
     /// Waits before the next try: as long as was asked for, if that is bearable.
     pub(super) async fn wait(&mut self, failed: u32, asked: Option<Duration>) {
-        let own = self.http.settings.jitter.shorten(Tries::FEW.wait_after(failed));
-        let wait = asked.map_or(own, |asked| asked.clamp(own, Tries::FEW.longest_wait.max(own)));
+        let tries = self.http.settings.tries;
+        let own = self.http.settings.jitter.shorten(tries.wait_after(failed));
+        let wait = asked.map_or(own, |asked| asked.clamp(own, tries.longest_wait.max(own)));
         self.http.clock.sleep(wait).await;
     }
 
