@@ -1,4 +1,4 @@
-//! A local folder as S3, for `dms2bq local`: the object `key` of a bucket is the file `ROOT/bucket/key`.
+//! A local folder as S3, for `dms2bq local`: its folders are buckets, or it is one bucket itself.
 //!
 //! A file's etag is the MD5 of its content in hexadecimal, as S3 makes it for an object put in one piece.
 //! There are no versions.
@@ -28,10 +28,12 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// A file that changed less than this ago is hashed anew each time.
 const SETTLING_TIME: Duration = Duration::from_secs(3);
 
-/// A folder whose subfolders are buckets.
+/// A folder and the files below it, as buckets and objects.
 #[derive(Debug, Clone)]
 pub struct Folder {
     root: PathBuf,
+    /// The one bucket that the root is; otherwise each folder in it is a bucket.
+    single_bucket: Option<String>,
     /// Etags that were computed, with the size and the time of change of the file that had them.
     etags: Arc<Mutex<HashMap<PathBuf, Stamped>>>,
 }
@@ -82,9 +84,14 @@ impl FolderError {
 }
 
 impl Folder {
-    /// The folder at a path. Nothing is read yet.
+    /// A folder whose folders are buckets: `ROOT/bucket/key`. Nothing is read yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), etags: Arc::default() }
+        Self { root: root.into(), single_bucket: None, etags: Arc::default() }
+    }
+
+    /// A folder that is itself the one bucket: `ROOT/key`.
+    pub fn single(bucket: impl Into<String>, root: impl Into<PathBuf>) -> Self {
+        Self { single_bucket: Some(bucket.into()), ..Self::new(root) }
     }
 
     /// All objects of a bucket with etag and size, by key. Files and folders whose name begins with a dot belong
@@ -93,7 +100,8 @@ impl Folder {
     /// # Errors
     /// [`FolderError`] if something of it cannot be read or has a name that is not UTF-8.
     pub fn list(&self, bucket: &str) -> Result<Vec<ObjectRef>, FolderError> {
-        let root = self.root.join(bucket);
+        let no_such_bucket = || unreadable(&self.root)(io::Error::other(format!("no bucket {bucket}")));
+        let root = self.bucket_path(bucket).ok_or_else(no_such_bucket)?;
         let mut objects = Vec::new();
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
@@ -119,12 +127,16 @@ impl Folder {
 
     /// Where the file of an object would be; `None` for a key that no path spells, such as `a//b` or `../a`.
     fn path_of(&self, bucket: &str, key: &str) -> Option<PathBuf> {
-        let is_plain = |name: &str| {
-            let mut components = Path::new(name).components();
-            matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name)
-        };
-        let is_spelled = is_plain(bucket) && key.split('/').all(is_plain);
-        is_spelled.then(|| self.root.join(bucket).join(key))
+        let bucket_path = self.bucket_path(bucket)?;
+        key.split('/').all(is_plain_name).then(|| bucket_path.join(key))
+    }
+
+    /// Where the files of a bucket are, if it can be one of this folder.
+    fn bucket_path(&self, bucket: &str) -> Option<PathBuf> {
+        match &self.single_bucket {
+            Some(single) => (single == bucket).then(|| self.root.clone()),
+            None => is_plain_name(bucket).then(|| self.root.join(bucket)),
+        }
     }
 
     fn identify(&self, path: &Path) -> io::Result<(ETag, u64)> {
@@ -254,6 +266,12 @@ fn etag_of(file: &mut fs::File) -> io::Result<ETag> {
     }
     let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     ETag::parse(&hex).ok_or_else(|| io::Error::other("an MD5 without digits"))
+}
+
+/// Whether a name is one step down a path, and nothing else.
+fn is_plain_name(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name)
 }
 
 /// What is in a folder, but for names that begin with a dot.

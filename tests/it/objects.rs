@@ -9,6 +9,7 @@ mod contract;
 use std::io::Write;
 
 use async_trait::async_trait;
+use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
@@ -18,7 +19,7 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 use contract::{Party, examine};
 use dms2bq::cloud::Objects;
-use dms2bq::cloud::aws::{self, S3};
+use dms2bq::cloud::aws::{self, S3, S3Folder};
 use dms2bq::cloud::folder::Folder;
 use dms2bq::cloud::memory::objects::MemoryObjects;
 use dms2bq::object::{ETag, Object, ObjectRef, VersionId};
@@ -148,7 +149,12 @@ async fn s3_as_localstack_sees_it_keeps_the_contract_of_objects() {
 #[expect(clippy::disallowed_methods, reason = "the test command hands the servers over in the environment")]
 async fn examine_s3_at(variable: &str) {
     match std::env::var(variable) {
-        Ok(endpoint) => examine(&S3Party::at(&endpoint).await).await,
+        Ok(endpoint) => {
+            let party = S3Party::at(&endpoint).await;
+            examine(&party).await;
+            mappings_are_read_from_their_folder_alone(&party).await;
+            what_is_no_folder_of_mappings_is_an_error(&party).await;
+        }
         // Past the capture of the test harness, which would swallow it.
         Err(_) => {
             writeln!(std::io::stderr(), "skipped: the contract of Objects, since {variable} is not set")
@@ -157,8 +163,38 @@ async fn examine_s3_at(variable: &str) {
     }
 }
 
+async fn mappings_are_read_from_their_folder_alone(party: &S3Party) {
+    for name in ["b.json", "a.json", "schema.json", "README.md", "old/c.json", "d.json.bak"] {
+        let text = format!("{{ \"name\": {name:?} }}");
+        party.put(&party.bucket, &format!("config/mappings/{name}"), text.into()).await;
+    }
+    party.put(&party.bucket, "config/mappings-of-others.json", Bytes::from("{}")).await;
+    for prefix in ["config/mappings", "config/mappings/"] {
+        let files = S3Folder::new(&party.config, &party.bucket, prefix).read().await.expect("mappings");
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let address = format!("s3://{}/config/mappings", party.bucket);
+        assert_eq!(names, [format!("{address}/a.json"), format!("{address}/b.json")]);
+        assert_eq!(files[0].text, r#"{ "name": "a.json" }"#);
+    }
+}
+
+async fn what_is_no_folder_of_mappings_is_an_error(party: &S3Party) {
+    party.put(&party.bucket, "not-text/latin.json", Bytes::from_static(b"\xfcber")).await;
+    party.put(&party.bucket, "large/large.json", vec![b' '; 1024 * 1024 + 1].into()).await;
+    for (bucket, prefix, code) in [
+        (party.bucket.as_str(), "not-text", "mappings.not_utf8"),
+        (&party.bucket, "large", "mappings.too_large"),
+        (&party.bucket, "empty", "mappings.none_found"),
+        ("no-such-bucket-anywhere", "mappings", "mappings.unreadable"),
+    ] {
+        let error = S3Folder::new(&party.config, bucket, prefix).read().await.expect_err(code);
+        assert_eq!(error.code(), code, "{error}");
+    }
+}
+
 /// S3 behind an endpoint of its own.
 struct S3Party {
+    config: SdkConfig,
     s3: S3,
     client: Client,
     bucket: String,
@@ -177,6 +213,7 @@ impl S3Party {
             .build();
         let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
         let party = Self {
+            config: config.clone(),
             s3: S3::new(&config),
             client: Client::from_conf(path_style),
             bucket: format!("contract-{}", std::process::id()),

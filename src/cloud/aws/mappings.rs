@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_config::SdkConfig;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::Object as Listed;
 
@@ -9,6 +10,7 @@ use super::S3;
 use super::errors::classify;
 use crate::cloud::{Objects, ObjectsError};
 use crate::object::{ETag, Object};
+use crate::route::{MAX_FILE_BYTES, MappingFile};
 
 const LIST: &str = "s3.ListObjectsV2";
 
@@ -19,15 +21,16 @@ pub const MAX_MAPPING_FILES: usize = 500;
 /// Objects of any kind that are looked at to find the mappings among them: ten pages of a listing.
 pub const MAX_LISTED_OBJECTS: usize = 10_000;
 
-/// The size of one mapping file. A rule takes some 200 bytes, so this is room for thousands of tables.
-pub const MAX_MAPPING_BYTES: u64 = 1024 * 1024;
+/// The size of one mapping file, as for a local one.
+pub const MAX_MAPPING_BYTES: u64 = MAX_FILE_BYTES as u64;
 
 /// The JSON Schema that may lie beside the mappings, for editors.
 const SCHEMA_FILE: &str = "schema.json";
 
 /// Where mappings lie in S3: the objects `prefix/*.json` of a bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct S3Folder {
+    s3: S3,
     bucket: String,
     /// Empty, or with a slash at its end.
     prefix: String,
@@ -36,12 +39,6 @@ pub struct S3Folder {
 /// Why mappings could not be read from S3.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingsError {
-    /// What was given is no `s3://bucket/prefix`.
-    #[error("{address:?} is not an address of the form s3://bucket/prefix")]
-    BadAddress {
-        /// What was given.
-        address: String,
-    },
     /// There are no mapping files.
     #[error("no *.json in {address}")]
     NoneFound {
@@ -87,7 +84,6 @@ impl MappingsError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadAddress { .. } => "mappings.bad_address",
             Self::NoneFound { .. } => "mappings.none_found",
             Self::TooMany { .. } => "mappings.too_many",
             Self::TooLarge { .. } => "mappings.too_large",
@@ -99,9 +95,6 @@ impl MappingsError {
     /// What a person should do.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::BadAddress { .. } => {
-                "Set DMS2BQ_MAPPINGS to s3://bucket/prefix, or to a local file or folder."
-            }
             Self::NoneFound { .. } => {
                 "Publish the mapping files there, or set DMS2BQ_MAPPINGS to where they are; only *.json directly \
                  below the prefix are read, and schema.json is not one of them."
@@ -119,129 +112,90 @@ impl MappingsError {
 }
 
 impl S3Folder {
-    /// Reads `s3://bucket/prefix`. The prefix may be empty, and may end in a slash.
-    ///
-    /// # Errors
-    /// [`MappingsError::BadAddress`] if the address is of another form.
-    pub fn parse(address: &str) -> Result<Self, MappingsError> {
-        let bad_address = || MappingsError::BadAddress { address: address.to_owned() };
-        let rest = address.strip_prefix("s3://").ok_or_else(bad_address)?;
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err(bad_address());
-        }
+    /// The folder at a prefix, which may be empty and may end in a slash. Nothing is sent yet.
+    pub fn new(config: &SdkConfig, bucket: &str, prefix: &str) -> Self {
         let is_open = !prefix.is_empty() && !prefix.ends_with('/');
         let prefix = if is_open { format!("{prefix}/") } else { prefix.to_owned() };
-        Ok(Self { bucket: bucket.to_owned(), prefix })
+        Self { s3: S3::new(config), bucket: bucket.to_owned(), prefix }
+    }
+
+    /// Reads all mapping files: every `*.json` directly in the folder but `schema.json`, by name. Each is read as the
+    /// listing showed it, so a file that is replaced meanwhile is an error and not a mixture.
+    ///
+    /// # Errors
+    /// [`MappingsError`] if there are none, too many or too large ones, or S3 does not give them.
+    pub async fn read(&self) -> Result<Vec<MappingFile>, MappingsError> {
+        let mut files = Vec::new();
+        for object in self.list().await? {
+            files.push(MappingFile { name: object.to_string(), text: self.read_text(&object).await? });
+        }
+        if files.is_empty() {
+            return Err(MappingsError::NoneFound { address: self.to_string() });
+        }
+        Ok(files)
+    }
+
+    /// The mapping files that a listing shows, by name; none of them too large.
+    async fn list(&self) -> Result<Vec<Object>, MappingsError> {
+        let too_many = |what, limit| MappingsError::TooMany { address: self.to_string(), what, limit };
+        let mut files = Vec::new();
+        let mut seen: usize = 0;
+        let mut next = None;
+        loop {
+            let page = self.list_page(next.take()).await?;
+            seen += page.contents().len() + page.common_prefixes().len();
+            for listed in page.contents() {
+                files.extend(self.as_mapping(listed)?);
+            }
+            if files.len() > MAX_MAPPING_FILES {
+                return Err(too_many("mapping files", MAX_MAPPING_FILES));
+            }
+            next = page.next_continuation_token;
+            if next.is_none() {
+                return Ok(files);
+            }
+            if seen >= MAX_LISTED_OBJECTS {
+                return Err(too_many("objects", MAX_LISTED_OBJECTS));
+            }
+        }
+    }
+
+    async fn list_page(&self, token: Option<String>) -> Result<ListObjectsV2Output, MappingsError> {
+        let request =
+            self.s3.client().list_objects_v2().bucket(&self.bucket).prefix(&self.prefix).delimiter("/");
+        request.set_continuation_token(token).send().await.map_err(|error| MappingsError::Unreadable {
+            address: self.to_string(),
+            source: classify(LIST, self.s3.region(), &error),
+        })
+    }
+
+    /// The identity of a listed object, if it is a mapping.
+    fn as_mapping(&self, listed: &Listed) -> Result<Option<Object>, MappingsError> {
+        let key = listed.key().unwrap_or_default();
+        let name = key.strip_prefix(&self.prefix).unwrap_or(key);
+        let is_mapping = name.ends_with(".json") && name != SCHEMA_FILE;
+        let (Some(etag), true) = (listed.e_tag().and_then(ETag::parse), is_mapping) else { return Ok(None) };
+        let object = Object::new(&self.bucket, key, etag, None);
+        let size_bytes = listed.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+        if size_bytes > MAX_MAPPING_BYTES {
+            return Err(MappingsError::TooLarge { address: object.to_string(), size_bytes });
+        }
+        Ok(Some(object))
+    }
+
+    async fn read_text(&self, object: &Object) -> Result<String, MappingsError> {
+        let address = || object.to_string();
+        let tail = self.s3.read_tail(object, MAX_MAPPING_BYTES).await;
+        let tail = tail.map_err(|source| MappingsError::Unreadable { address: address(), source })?;
+        if tail.bytes.len() as u64 != tail.object_size_bytes {
+            return Err(MappingsError::TooLarge { address: address(), size_bytes: tail.object_size_bytes });
+        }
+        String::from_utf8(tail.bytes.into()).map_err(|_| MappingsError::NotUtf8 { address: address() })
     }
 }
 
 impl fmt::Display for S3Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix)
-    }
-}
-
-/// Reads all mapping files of a folder: every `*.json` directly in it but `schema.json`, by name.
-/// Each is read as the listing showed it, so a file that is replaced meanwhile is an error and not a mixture.
-///
-/// # Errors
-/// [`MappingsError`] if there are none, too many or too large ones, or S3 does not give them.
-pub async fn read_mappings(s3: &S3, folder: &S3Folder) -> Result<Vec<(String, String)>, MappingsError> {
-    let mut files = Vec::new();
-    for (name, object) in list(s3, folder).await? {
-        let text = read(s3, &object).await?;
-        files.push((name, text));
-    }
-    if files.is_empty() {
-        return Err(MappingsError::NoneFound { address: folder.to_string() });
-    }
-    Ok(files)
-}
-
-/// The mapping files that a listing shows, by name; none of them too large.
-async fn list(s3: &S3, folder: &S3Folder) -> Result<Vec<(String, Object)>, MappingsError> {
-    let too_many = |what, limit| MappingsError::TooMany { address: folder.to_string(), what, limit };
-    let mut files = Vec::new();
-    let mut seen: usize = 0;
-    let mut next = None;
-    loop {
-        let page = list_page(s3, folder, next.take()).await?;
-        seen += page.contents().len() + page.common_prefixes().len();
-        for listed in page.contents() {
-            files.extend(mapping_in(folder, listed)?);
-        }
-        if files.len() > MAX_MAPPING_FILES {
-            return Err(too_many("mapping files", MAX_MAPPING_FILES));
-        }
-        next = page.next_continuation_token;
-        if next.is_none() {
-            return Ok(files);
-        }
-        if seen >= MAX_LISTED_OBJECTS {
-            return Err(too_many("objects", MAX_LISTED_OBJECTS));
-        }
-    }
-}
-
-async fn list_page(
-    s3: &S3,
-    folder: &S3Folder,
-    token: Option<String>,
-) -> Result<ListObjectsV2Output, MappingsError> {
-    let request = s3.client().list_objects_v2().bucket(&folder.bucket).prefix(&folder.prefix).delimiter("/");
-    request.set_continuation_token(token).send().await.map_err(|error| MappingsError::Unreadable {
-        address: folder.to_string(),
-        source: classify(LIST, s3.region(), &error),
-    })
-}
-
-/// The name and identity of a listed object, if it is a mapping.
-fn mapping_in(folder: &S3Folder, listed: &Listed) -> Result<Option<(String, Object)>, MappingsError> {
-    let key = listed.key().unwrap_or_default();
-    let name = key.strip_prefix(&folder.prefix).unwrap_or(key);
-    let (Some(etag), true) =
-        (listed.e_tag().and_then(ETag::parse), name.ends_with(".json") && name != SCHEMA_FILE)
-    else {
-        return Ok(None);
-    };
-    let size_bytes = listed.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-    if size_bytes > MAX_MAPPING_BYTES {
-        return Err(MappingsError::TooLarge { address: format!("{folder}{name}"), size_bytes });
-    }
-    Ok(Some((name.to_owned(), Object::new(&folder.bucket, key, etag, None))))
-}
-
-async fn read(s3: &S3, object: &Object) -> Result<String, MappingsError> {
-    let unreadable = |source| MappingsError::Unreadable { address: object.to_string(), source };
-    let tail = s3.read_tail(object, MAX_MAPPING_BYTES).await.map_err(unreadable)?;
-    if tail.bytes.len() as u64 != tail.object_size_bytes {
-        return Err(MappingsError::TooLarge {
-            address: object.to_string(),
-            size_bytes: tail.object_size_bytes,
-        });
-    }
-    String::from_utf8(tail.bytes.into()).map_err(|_| MappingsError::NotUtf8 { address: object.to_string() })
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may end by a panic")]
-
-    use super::S3Folder;
-
-    #[test]
-    fn an_address_names_a_bucket_and_a_folder() {
-        for (address, canonical) in [
-            ("s3://config", "s3://config/"),
-            ("s3://config/", "s3://config/"),
-            ("s3://config/dms/mappings", "s3://config/dms/mappings/"),
-            ("s3://config/dms/mappings/", "s3://config/dms/mappings/"),
-        ] {
-            assert_eq!(S3Folder::parse(address).unwrap().to_string(), canonical);
-        }
-        for address in ["s3://", "s3:///mappings", "mappings", "gs://config/mappings", ""] {
-            assert_eq!(S3Folder::parse(address).unwrap_err().code(), "mappings.bad_address", "{address}");
-        }
     }
 }
