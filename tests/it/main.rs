@@ -1,8 +1,5 @@
 //! Everything that is tested from outside the library, in one binary.
 
-mod google;
-mod objects;
-mod s3_answers;
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 mod cases;
@@ -10,4 +7,8 @@ mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod google;
+mod job_ids;
+mod objects;
 mod route_properties;
+mod s3_answers;
