@@ -1,1 +1,4 @@
 //! Who calls the pipeline.
+
+#[cfg(feature = "cli")]
+pub mod emulator;
