@@ -7,3 +7,7 @@ pub mod mapping_store;
 
 #[cfg(feature = "cli")]
 pub mod check;
+#[cfg(feature = "cli")]
+pub mod emulator;
+#[cfg(feature = "cli")]
+pub mod local;
