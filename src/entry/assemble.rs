@@ -72,7 +72,6 @@ struct S3Files {
 #[async_trait]
 impl MappingSource for S3Files {
     async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        let files = read_mappings(&self.s3, &self.folder).await.map_err(|error| Chain(&error).to_string())?;
-        Ok(files.into_iter().map(|(name, text)| MappingFile { name, text }).collect())
+        read_mappings(&self.s3, &self.folder).await.map_err(|error| Chain(&error).to_string())
     }
 }
