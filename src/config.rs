@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::cloud::aws::mappings::S3Folder;
+
 /// The variables that dms2bq itself reads. The AWS SDK and reqwest read their own (`AWS_*`, `HTTPS_PROXY`, …).
 pub mod names {
     /// File or folder of mappings, or `s3://bucket/prefix`.
@@ -38,12 +40,7 @@ pub enum MappingsLocation {
     /// A file or a folder.
     Local(PathBuf),
     /// Every object below a prefix of a bucket.
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// The prefix, without a slash at its end; empty for the bucket's root.
-        prefix: String,
-    },
+    S3(S3Folder),
 }
 
 /// The environment asks for what does not exist.
@@ -107,18 +104,15 @@ impl MappingsLocation {
     /// # Errors
     /// [`ConfigError::BadValue`] for an `s3://` address without a bucket.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let Some(address) = text.strip_prefix("s3://") else {
+        if !text.starts_with("s3://") {
             return Ok(Self::Local(PathBuf::from(text)));
-        };
-        let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
-        if bucket.is_empty() {
-            return Err(ConfigError::BadValue {
-                variable: names::MAPPINGS,
-                value: text.to_owned(),
-                expected: "an address in S3 is s3://bucket/prefix",
-            });
         }
-        Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_end_matches('/').to_owned() })
+        let bad_address = |_error| ConfigError::BadValue {
+            variable: names::MAPPINGS,
+            value: text.to_owned(),
+            expected: "an address in S3 is s3://bucket/prefix",
+        };
+        S3Folder::parse(text).map(Self::S3).map_err(bad_address)
     }
 }
 
@@ -126,7 +120,7 @@ impl std::fmt::Display for MappingsLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Local(path) => write!(f, "{}", path.display()),
-            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+            Self::S3(folder) => write!(f, "{folder}"),
         }
     }
 }

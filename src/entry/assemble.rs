@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
+use crate::cloud::aws::mappings::{S3Folder, read_mappings};
 use crate::cloud::clock::SystemClock;
 use crate::cloud::google::{BigQuery, Settings};
 use crate::cloud::{Clock, Deadline, aws};
@@ -46,8 +47,8 @@ async fn pipeline(
 fn mapping_source(config: &Config, sdk_config: &SdkConfig) -> Arc<dyn MappingSource> {
     match &config.mappings {
         MappingsLocation::Local(path) => Arc::new(LocalFiles { path: path.clone() }),
-        MappingsLocation::S3 { bucket, prefix } => {
-            Arc::new(S3Files { folder: aws::S3Folder::new(sdk_config, bucket, prefix) })
+        MappingsLocation::S3(folder) => {
+            Arc::new(S3Files { s3: aws::S3::new(sdk_config), folder: folder.clone() })
         }
     }
 }
@@ -64,12 +65,13 @@ impl MappingSource for LocalFiles {
 }
 
 struct S3Files {
-    folder: aws::S3Folder,
+    s3: aws::S3,
+    folder: S3Folder,
 }
 
 #[async_trait]
 impl MappingSource for S3Files {
     async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        self.folder.read().await.map_err(|error| Chain(&error).to_string())
+        read_mappings(&self.s3, &self.folder).await.map_err(|error| Chain(&error).to_string())
     }
 }

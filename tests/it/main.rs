@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
+mod google;
+mod objects;
+mod s3_answers;
 mod cases;
 mod cases_events;
 mod cases_keys;

@@ -9,7 +9,6 @@ mod contract;
 use std::io::Write;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
@@ -19,10 +18,12 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 use contract::{Party, examine};
 use dms2bq::cloud::Objects;
-use dms2bq::cloud::aws::{self, S3, S3Folder};
+use dms2bq::cloud::aws::mappings::{MappingsError, S3Folder, read_mappings};
+use dms2bq::cloud::aws::{self, S3};
 use dms2bq::cloud::folder::Folder;
 use dms2bq::cloud::memory::objects::MemoryObjects;
 use dms2bq::object::{ETag, Object, ObjectRef, VersionId};
+use dms2bq::route::MappingFile;
 use tempfile::TempDir;
 
 #[tokio::test]
@@ -170,12 +171,17 @@ async fn mappings_are_read_from_their_folder_alone(party: &S3Party) {
     }
     party.put(&party.bucket, "config/mappings-of-others.json", Bytes::from("{}")).await;
     for prefix in ["config/mappings", "config/mappings/"] {
-        let files = S3Folder::new(&party.config, &party.bucket, prefix).read().await.expect("mappings");
+        let files = read_from(party, &party.bucket, prefix).await.expect("mappings");
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
         let address = format!("s3://{}/config/mappings", party.bucket);
         assert_eq!(names, [format!("{address}/a.json"), format!("{address}/b.json")]);
         assert_eq!(files[0].text, r#"{ "name": "a.json" }"#);
     }
+}
+
+async fn read_from(party: &S3Party, bucket: &str, prefix: &str) -> Result<Vec<MappingFile>, MappingsError> {
+    let folder = S3Folder::parse(&format!("s3://{bucket}/{prefix}")).expect("an address");
+    read_mappings(&party.s3, &folder).await
 }
 
 async fn what_is_no_folder_of_mappings_is_an_error(party: &S3Party) {
@@ -187,14 +193,13 @@ async fn what_is_no_folder_of_mappings_is_an_error(party: &S3Party) {
         (&party.bucket, "empty", "mappings.none_found"),
         ("no-such-bucket-anywhere", "mappings", "mappings.unreadable"),
     ] {
-        let error = S3Folder::new(&party.config, bucket, prefix).read().await.expect_err(code);
+        let error = read_from(party, bucket, prefix).await.expect_err(code);
         assert_eq!(error.code(), code, "{error}");
     }
 }
 
 /// S3 behind an endpoint of its own.
 struct S3Party {
-    config: SdkConfig,
     s3: S3,
     client: Client,
     bucket: String,
@@ -213,7 +218,6 @@ impl S3Party {
             .build();
         let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
         let party = Self {
-            config: config.clone(),
             s3: S3::new(&config),
             client: Client::from_conf(path_style),
             bucket: format!("contract-{}", std::process::id()),

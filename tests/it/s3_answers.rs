@@ -7,12 +7,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
-use dms2bq::cloud::aws::{self, S3, S3Folder};
+use dms2bq::cloud::aws::mappings::{S3Folder, read_mappings};
+use dms2bq::cloud::aws::{self, S3};
 use dms2bq::cloud::{ByteStream, CallError, Objects, ObjectsError};
 use dms2bq::object::{ETag, Object, ObjectRef};
 use futures_util::{StreamExt, future};
@@ -161,8 +161,9 @@ async fn a_prefix_with_more_files_than_mappings_is_not_read() {
     let body = format!("<ListBucketResult><IsTruncated>false</IsTruncated>{listed}</ListBucketResult>");
     let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     let server = ScriptedServer::start(vec![(Duration::ZERO, (head + &body).into_bytes())]).await;
-    let config = config_at(&server.url(), Duration::from_secs(5)).await;
-    let error = S3Folder::new(&config, "landing", "config").read().await.expect_err("too many");
+    let folder = S3Folder::parse("s3://landing/config").expect("an address");
+    let s3 = s3_at(&server.url(), Duration::from_secs(5)).await;
+    let error = read_mappings(&s3, &folder).await.expect_err("too many");
     assert_eq!(error.code(), "mappings.too_many");
     assert_eq!(error.to_string(), "more than 500 mapping files in s3://landing/config/");
 }
@@ -205,21 +206,18 @@ fn reference() -> ObjectRef {
     ObjectRef { bucket: "landing".into(), key: "k".into(), version_id: None, etag: None, size_bytes: None }
 }
 
+/// The client as it is made for production, but for where it goes and how long it bears a stall.
 async fn s3_at(url: &str, stall_grace: Duration) -> S3 {
-    S3::new(&config_at(url, stall_grace).await)
-}
-
-/// The configuration of production, but for where it goes and how long it bears a stall.
-async fn config_at(url: &str, stall_grace: Duration) -> SdkConfig {
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
     let stalls =
         StalledStreamProtectionConfig::enabled().upload_enabled(false).grace_period(stall_grace).build();
-    aws::sdk_config()
+    let config = aws::sdk_config()
         .await
         .into_builder()
         .endpoint_url(url)
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .stalled_stream_protection(stalls)
-        .build()
+        .build();
+    S3::new(&config)
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use aws_config::SdkConfig;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::Object as Listed;
 
@@ -28,12 +27,18 @@ pub const MAX_MAPPING_BYTES: u64 = MAX_FILE_BYTES as u64;
 const SCHEMA_FILE: &str = "schema.json";
 
 /// Where mappings lie in S3: the objects `prefix/*.json` of a bucket.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct S3Folder {
-    s3: S3,
     bucket: String,
     /// Empty, or with a slash at its end.
     prefix: String,
+}
+
+/// What was given as a folder in S3 is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{address:?} is not an address of the form s3://bucket/prefix")]
+pub struct BadAddress {
+    address: String,
 }
 
 /// Why mappings could not be read from S3.
@@ -112,61 +117,20 @@ impl MappingsError {
 }
 
 impl S3Folder {
-    /// The folder at a prefix, which may be empty and may end in a slash. Nothing is sent yet.
-    pub fn new(config: &SdkConfig, bucket: &str, prefix: &str) -> Self {
-        let is_open = !prefix.is_empty() && !prefix.ends_with('/');
-        let prefix = if is_open { format!("{prefix}/") } else { prefix.to_owned() };
-        Self { s3: S3::new(config), bucket: bucket.to_owned(), prefix }
-    }
-
-    /// Reads all mapping files: every `*.json` directly in the folder but `schema.json`, by name. Each is read as the
-    /// listing showed it, so a file that is replaced meanwhile is an error and not a mixture.
+    /// Reads `s3://bucket/prefix`. The prefix may be empty, and may end in a slash.
     ///
     /// # Errors
-    /// [`MappingsError`] if there are none, too many or too large ones, or S3 does not give them.
-    pub async fn read(&self) -> Result<Vec<MappingFile>, MappingsError> {
-        let mut files = Vec::new();
-        for object in self.list().await? {
-            files.push(MappingFile { name: object.to_string(), text: self.read_text(&object).await? });
+    /// [`BadAddress`] if the address is of another form.
+    pub fn parse(address: &str) -> Result<Self, BadAddress> {
+        let bad_address = || BadAddress { address: address.to_owned() };
+        let rest = address.strip_prefix("s3://").ok_or_else(bad_address)?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() {
+            return Err(bad_address());
         }
-        if files.is_empty() {
-            return Err(MappingsError::NoneFound { address: self.to_string() });
-        }
-        Ok(files)
-    }
-
-    /// The mapping files that a listing shows, by name; none of them too large.
-    async fn list(&self) -> Result<Vec<Object>, MappingsError> {
-        let too_many = |what, limit| MappingsError::TooMany { address: self.to_string(), what, limit };
-        let mut files = Vec::new();
-        let mut seen: usize = 0;
-        let mut next = None;
-        loop {
-            let page = self.list_page(next.take()).await?;
-            seen += page.contents().len() + page.common_prefixes().len();
-            for listed in page.contents() {
-                files.extend(self.as_mapping(listed)?);
-            }
-            if files.len() > MAX_MAPPING_FILES {
-                return Err(too_many("mapping files", MAX_MAPPING_FILES));
-            }
-            next = page.next_continuation_token;
-            if next.is_none() {
-                return Ok(files);
-            }
-            if seen >= MAX_LISTED_OBJECTS {
-                return Err(too_many("objects", MAX_LISTED_OBJECTS));
-            }
-        }
-    }
-
-    async fn list_page(&self, token: Option<String>) -> Result<ListObjectsV2Output, MappingsError> {
-        let request =
-            self.s3.client().list_objects_v2().bucket(&self.bucket).prefix(&self.prefix).delimiter("/");
-        request.set_continuation_token(token).send().await.map_err(|error| MappingsError::Unreadable {
-            address: self.to_string(),
-            source: classify(LIST, self.s3.region(), &error),
-        })
+        let is_open = !prefix.is_empty() && !prefix.ends_with('/');
+        let prefix = if is_open { format!("{prefix}/") } else { prefix.to_owned() };
+        Ok(Self { bucket: bucket.to_owned(), prefix })
     }
 
     /// The identity of a listed object, if it is a mapping.
@@ -182,20 +146,95 @@ impl S3Folder {
         }
         Ok(Some(object))
     }
-
-    async fn read_text(&self, object: &Object) -> Result<String, MappingsError> {
-        let address = || object.to_string();
-        let tail = self.s3.read_tail(object, MAX_MAPPING_BYTES).await;
-        let tail = tail.map_err(|source| MappingsError::Unreadable { address: address(), source })?;
-        if tail.bytes.len() as u64 != tail.object_size_bytes {
-            return Err(MappingsError::TooLarge { address: address(), size_bytes: tail.object_size_bytes });
-        }
-        String::from_utf8(tail.bytes.into()).map_err(|_| MappingsError::NotUtf8 { address: address() })
-    }
 }
 
 impl fmt::Display for S3Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s3://{}/{}", self.bucket, self.prefix)
+    }
+}
+
+/// Reads all mapping files of a folder: every `*.json` directly in it but `schema.json`, by name. Each is read as the
+/// listing showed it, so a file that is replaced meanwhile is an error and not a mixture.
+///
+/// # Errors
+/// [`MappingsError`] if there are none, too many or too large ones, or S3 does not give them.
+pub async fn read_mappings(s3: &S3, folder: &S3Folder) -> Result<Vec<MappingFile>, MappingsError> {
+    let mut files = Vec::new();
+    for object in list(s3, folder).await? {
+        files.push(MappingFile { name: object.to_string(), text: read_text(s3, &object).await? });
+    }
+    if files.is_empty() {
+        return Err(MappingsError::NoneFound { address: folder.to_string() });
+    }
+    Ok(files)
+}
+
+/// The mapping files that a listing shows, by name; none of them too large.
+async fn list(s3: &S3, folder: &S3Folder) -> Result<Vec<Object>, MappingsError> {
+    let too_many = |what, limit| MappingsError::TooMany { address: folder.to_string(), what, limit };
+    let mut files = Vec::new();
+    let mut seen: usize = 0;
+    let mut next = None;
+    loop {
+        let page = list_page(s3, folder, next.take()).await?;
+        seen += page.contents().len() + page.common_prefixes().len();
+        for listed in page.contents() {
+            files.extend(folder.as_mapping(listed)?);
+        }
+        if files.len() > MAX_MAPPING_FILES {
+            return Err(too_many("mapping files", MAX_MAPPING_FILES));
+        }
+        next = page.next_continuation_token;
+        if next.is_none() {
+            return Ok(files);
+        }
+        if seen >= MAX_LISTED_OBJECTS {
+            return Err(too_many("objects", MAX_LISTED_OBJECTS));
+        }
+    }
+}
+
+async fn list_page(
+    s3: &S3,
+    folder: &S3Folder,
+    token: Option<String>,
+) -> Result<ListObjectsV2Output, MappingsError> {
+    let request = s3.client().list_objects_v2().bucket(&folder.bucket).prefix(&folder.prefix).delimiter("/");
+    request.set_continuation_token(token).send().await.map_err(|error| MappingsError::Unreadable {
+        address: folder.to_string(),
+        source: classify(LIST, s3.region(), &error),
+    })
+}
+
+async fn read_text(s3: &S3, object: &Object) -> Result<String, MappingsError> {
+    let address = || object.to_string();
+    let tail = s3.read_tail(object, MAX_MAPPING_BYTES).await;
+    let tail = tail.map_err(|source| MappingsError::Unreadable { address: address(), source })?;
+    if tail.bytes.len() as u64 != tail.object_size_bytes {
+        return Err(MappingsError::TooLarge { address: address(), size_bytes: tail.object_size_bytes });
+    }
+    String::from_utf8(tail.bytes.into()).map_err(|_| MappingsError::NotUtf8 { address: address() })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may end by a panic")]
+
+    use super::S3Folder;
+
+    #[test]
+    fn an_address_names_a_bucket_and_a_folder() {
+        for (address, canonical) in [
+            ("s3://config", "s3://config/"),
+            ("s3://config/", "s3://config/"),
+            ("s3://config/dms/mappings", "s3://config/dms/mappings/"),
+            ("s3://config/dms/mappings/", "s3://config/dms/mappings/"),
+        ] {
+            assert_eq!(S3Folder::parse(address).unwrap().to_string(), canonical);
+        }
+        for address in ["s3://", "s3:///mappings", "mappings", "gs://config/mappings", ""] {
+            assert!(S3Folder::parse(address).is_err(), "{address}");
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`sdk_config`] | region, credentials and endpoints, found as in every AWS SDK |
 //! | [`S3`] | [`Objects`](super::Objects) over S3 |
-//! | [`S3Folder`] | the mapping files of `s3://bucket/prefix` |
+//! | [`mappings`] | the mapping files of `s3://bucket/prefix` |
 
 mod answer;
 mod errors;
-mod mappings;
+pub mod mappings;
 mod s3;
 
 use std::time::Duration;
@@ -22,7 +22,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 
-pub use mappings::{MappingsError, S3Folder};
 pub use s3::S3;
 
 /// A connection is there within this time or another attempt is the better bet: S3 is in the same region.
