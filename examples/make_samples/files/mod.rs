@@ -1,12 +1,13 @@
 //! The files of `samples/`: what DMS would have written, as far as is known, for three made-up clusters of a casino.
 
 pub(crate) mod dice;
-pub(crate) mod dms;
+mod dms;
 mod backoffice;
 mod casino_a;
 mod casino_b;
+pub(crate) mod footers;
 mod gzip;
-pub(crate) mod table;
+mod table;
 mod thrift;
 
 use dice::stamp;
