@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, reason = "a test may fail by a panic")]
 
 #[path = "../../examples/make_samples/files/mod.rs"]
+#[allow(dead_code, reason = "some of it only makes large files")]
 pub(crate) mod files;
 
 use std::collections::{BTreeMap, BTreeSet};

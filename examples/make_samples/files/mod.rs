@@ -1,9 +1,9 @@
 //! The files of `samples/`: what DMS would have written, as far as is known, for three made-up clusters of a casino.
 
 pub(crate) mod dice;
-mod dms;
+pub(crate) mod dms;
 mod backoffice;
-mod casino_a;
+pub(crate) mod casino_a;
 mod casino_b;
 pub(crate) mod footers;
 mod gzip;
