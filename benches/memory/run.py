@@ -41,7 +41,7 @@ MAPPING = {
 
 def main():
     arguments = parse_arguments()
-    target = build()
+    target = build(arguments.warehouse)
     bootstrap = arguments.bootstrap or target / "lambda" / "bootstrap"
     with tempfile.TemporaryDirectory(prefix="dms2bq-memory-") as scratch:
         scratch = pathlib.Path(scratch)
@@ -66,15 +66,18 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def build():
-    """Builds the three programs and gives the target folder."""
-    cargo = ["cargo", "build", "--quiet", "--locked"]
-    lambda_build = ["--no-default-features", "--profile", "lambda", "--bin", "bootstrap"]
-    for options in (lambda_build, ["--release", "--bin", "dms2bq"], ["--release", "--example", "make-samples"]):
-        subprocess.run(cargo + options, cwd=REPOSITORY, check=True)
-    metadata = subprocess.run(
-        ["cargo", "metadata", "--format-version=1", "--no-deps"], cwd=REPOSITORY, check=True, capture_output=True
-    )
+def build(warehouse):
+    """Builds what is needed and gives the target folder. Only what is measured needs the Lambda's profile."""
+    builds = [
+        ["--no-default-features", "--profile", "lambda", "--bin", "bootstrap"],
+        ["--example", "make-samples"],
+    ]
+    if warehouse == "embedded":
+        builds.append(["--release", "--bin", "dms2bq"])
+    for options in builds:
+        subprocess.run(["cargo", "build", "--quiet", "--locked", *options], cwd=REPOSITORY, check=True)
+    command = ["cargo", "metadata", "--format-version=1", "--no-deps"]
+    metadata = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
     return pathlib.Path(json.loads(metadata.stdout)["target_directory"])
 
 
@@ -83,7 +86,7 @@ def make_files(target, folder):
     for name, size in (("small", 1_000_000), ("medium", 200_000_000), ("large", 1_000_000_000)):
         path = folder / f"{name}.parquet"
         if not path.exists():
-            make = target / "release" / "examples" / "make-samples"
+            make = target / "debug" / "examples" / "make-samples"
             subprocess.run([make, path, str(size)], check=True)
     return folder
 

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dms2bq::key::{self, KeyMeaning};
 use dms2bq::object::footer::{self, ColumnKind, Footer, FooterRead, Repetition, TimeUnit};
+use dms2bq::route::{Decision, MappingFile, Mappings};
 use files::Fate;
 
 fn repository() -> &'static Path {
@@ -151,6 +153,46 @@ fn a_required_timestamp_column_is_switched_on_midway_and_a_column_comes_later() 
     };
     assert_eq!(count("casino_a.wallet", "dms_timestamp", Repetition::Required), 1);
     assert_eq!(count("casino_a.player_log", "favourite_game", Repetition::Optional), 1);
+}
+
+/// What the mappings of the samples make of a file: its table, `ignore`, or an error's code.
+fn fate_by_mapping(mappings: &Mappings, path: &str) -> String {
+    let (bucket, key) = path.split_once('/').expect("a path begins with its bucket");
+    let landing = match mappings.landing(bucket, key) {
+        Ok(landing) => landing,
+        Err(error) => return error.code().to_owned(),
+    };
+    let key = match key::parse(key, landing.layout()) {
+        Ok(KeyMeaning::Data(key)) => key,
+        Ok(KeyMeaning::Ignored(_)) => return "ignore".to_owned(),
+        Err(error) => return error.code().to_owned(),
+    };
+    match landing.resolve(&key) {
+        Ok(Decision::Load(route)) => format!("{}.{}", route.destination.dataset, route.destination.table),
+        Ok(Decision::Exclude { .. }) => "ignore".to_owned(),
+        Err(error) => error.code().to_owned(),
+    }
+}
+
+#[test]
+fn the_mappings_send_every_sample_where_it_belongs() {
+    let mapping = |path: PathBuf| MappingFile {
+        name: path.file_name().expect("it is a file").to_string_lossy().into_owned(),
+        text: fs::read_to_string(&path).expect("the mapping can be read"),
+    };
+    let files = all_files(&repository().join("samples/mappings"));
+    let files = files.into_iter().filter(|path| path.extension().is_some_and(|it| it == "json"));
+    let mappings = Mappings::parse(files.map(mapping).collect()).expect("the mappings are good");
+    for file in files::all() {
+        let wanted = match file.fate {
+            Fate::Loaded { table, .. } => table,
+            Fate::Ignored => "ignore".to_owned(),
+            // What is wrong with a file's bytes is found later.
+            Fate::Returned { code } if code.starts_with("object.") => "casino_a.bet".to_owned(),
+            Fate::Returned { code } => code.to_owned(),
+        };
+        assert_eq!(fate_by_mapping(&mappings, &file.path), wanted, "{}", file.path);
+    }
 }
 
 /// BigQuery takes five changes of a table in ten seconds, fifty if it is partitioned.
