@@ -15,3 +15,6 @@ mod job_ids;
 mod objects;
 mod route_properties;
 mod s3_answers;
+mod footer;
+mod samples;
+mod schema;

@@ -106,6 +106,19 @@ fn players() -> Vec<File> {
     files
 }
 
+/// Changes of many players, for files of any size.
+pub(crate) fn many_players(count: i64) -> Table {
+    let dice = &mut Dice::new("many players");
+    let row = |id: i64| {
+        let kind = ["I", "U", "U", "D"][id as usize % 4];
+        [vec![kind.into(), stamp(34_200, id)], player(dice, id)].concat()
+    };
+    Table {
+        rows: (0..count).map(row).collect(),
+        columns: [vec![column("Op", Type::Text), dms_timestamp("dms_timestamp")], player_columns()].concat(),
+    }
+}
+
 fn bet_columns() -> Vec<Column> {
     vec![
         column("id", Type::UInt64),

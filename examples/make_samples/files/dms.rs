@@ -52,6 +52,13 @@ impl RowGroup {
     }
 }
 
+impl RowGroup {
+    /// How many bytes its pages take.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.page.len() as u64).sum()
+    }
+}
+
 impl Chunk {
     fn encode(column: &Column, cells: &[&Cell]) -> Self {
         let statistics = Statistics::of(column.kind, cells);

@@ -3,10 +3,11 @@
 pub(crate) mod dice;
 pub(crate) mod dms;
 mod backoffice;
-mod casino_a;
+pub(crate) mod casino_a;
 mod casino_b;
+pub(crate) mod footers;
 mod gzip;
-pub(crate) mod table;
+mod table;
 mod thrift;
 
 use dice::stamp;

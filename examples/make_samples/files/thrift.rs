@@ -1,13 +1,21 @@
 //! Writes Thrift's compact protocol, as far as Parquet's metadata needs it.
 
 /// A struct that is being written. Fields must come in ascending order of their ids.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Struct {
     bytes: Vec<u8>,
     last_id: u8,
 }
 
 impl Struct {
+    pub(crate) fn boolean(self, id: u8, value: bool) -> Self {
+        self.field(id, if value { 1 } else { 2 }, &[])
+    }
+
+    pub(crate) fn byte(self, id: u8, value: i8) -> Self {
+        self.field(id, 3, &value.to_le_bytes())
+    }
+
     pub(crate) fn i32(self, id: u8, value: i32) -> Self {
         self.field(id, 5, &zigzag(i64::from(value)))
     }
@@ -59,7 +67,10 @@ impl Struct {
     }
 
     fn field(mut self, id: u8, wire: u8, value: &[u8]) -> Self {
-        self.bytes.push((id - self.last_id) << 4 | wire);
+        match id - self.last_id {
+            delta @ 1..=15 => self.bytes.push(delta << 4 | wire),
+            _ => self.bytes.extend([vec![wire], zigzag(i64::from(id))].concat()),
+        }
         self.bytes.extend_from_slice(value);
         self.last_id = id;
         self
