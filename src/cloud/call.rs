@@ -120,36 +120,6 @@ impl CallError {
         }
     }
 
-    /// What was being done, such as `jobs.get`.
-    pub fn call(&self) -> &'static str {
-        match self {
-            Self::NotSent { call, .. }
-            | Self::Unavailable { call, .. }
-            | Self::Unanswered { call, .. }
-            | Self::Throttled { call, .. }
-            | Self::QuotaExceeded { call, .. }
-            | Self::Denied { call, .. }
-            | Self::NotFound { call, .. }
-            | Self::Rejected { call, .. }
-            | Self::OutOfTime { call, .. } => call,
-        }
-    }
-
-    /// The stable name of this failure.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotSent { .. } => "call.not_sent",
-            Self::Unavailable { .. } => "call.unavailable",
-            Self::Unanswered { .. } => "call.unanswered",
-            Self::Throttled { .. } => "call.throttled",
-            Self::QuotaExceeded { .. } => "call.quota_exceeded",
-            Self::Denied { .. } => "call.denied",
-            Self::NotFound { .. } => "call.not_found",
-            Self::Rejected { .. } => "call.rejected",
-            Self::OutOfTime { .. } => "call.out_of_time",
-        }
-    }
-
     /// What a person should do about it.
     pub fn remedy(&self) -> &'static str {
         match self {

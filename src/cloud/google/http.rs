@@ -1,5 +1,6 @@
 //! The thin client: one request with a token, one bounded answer, and how a lost request is told.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +29,16 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 /// - HTTP/1.1: an upload then has a connection of its own and the kernel's flow control. Over HTTP/2 the uploads of a
 ///   batch would share one connection, one window and one fate, and a reset stream would say less about what was sent.
 /// - `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` are `reqwest`'s default; `SSL_CERT_FILE` is read with the system's roots.
+///   An emulator on this machine is reached without a proxy, and without reading certificates where it needs none.
 /// - No automatic retry: whether a request may be repeated is decided by [`CallError`].
 pub(super) fn client(settings: &Settings) -> Result<Client, reqwest::Error> {
-    Client::builder()
+    let base = &settings.base_url;
+    let mut builder = Client::builder();
+    if is_loopback(base) {
+        builder = builder.no_proxy();
+    }
+    builder
+        .tls_built_in_root_certs(base.scheme() == "https")
         .user_agent(concat!("dms2bq/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .http1_only()
@@ -39,6 +47,12 @@ pub(super) fn client(settings: &Settings) -> Result<Client, reqwest::Error> {
         .tcp_keepalive(Duration::from_secs(15))
         .retry(reqwest::retry::never())
         .build()
+}
+
+/// Whether an address is on this machine.
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Sends requests with a token and reads their answers.

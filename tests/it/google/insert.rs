@@ -5,7 +5,7 @@ use dms2bq::job::JobState;
 
 use super::object::{Fault, OneObject, content};
 use super::server::{Reading, Reply, Request, Script, Server};
-use super::{ample, client, client_with, deadline, error, hasty, job, load};
+use super::{ample, client, client_with, deadline, error, hasty, job, load, variant};
 
 /// Small enough for one request.
 const SMALL_BYTES: usize = 100_000;
@@ -89,17 +89,17 @@ async fn an_answer_about_another_job_is_not_taken_for_ours() {
 #[tokio::test]
 async fn what_was_refused_did_not_happen() {
     let cases = [
-        (403, "accessDenied", "call.denied"),
-        (403, "quotaExceeded", "call.quota_exceeded"),
-        (403, "rateLimitExceeded", "call.throttled"),
-        (404, "notFound", "call.not_found"),
-        (400, "invalid", "call.rejected"),
-        (413, "", "call.rejected"),
+        (403, "accessDenied", "Denied"),
+        (403, "quotaExceeded", "QuotaExceeded"),
+        (403, "rateLimitExceeded", "Throttled"),
+        (404, "notFound", "NotFound"),
+        (400, "invalid", "Rejected"),
+        (413, "", "Rejected"),
     ];
-    for (status, reason, code) in cases {
+    for (status, reason, expected) in cases {
         let (inserted, server) = insert(vec![Reply::json(status, &error(status, reason, "why"))]).await;
         let Err(InsertError::Call(error)) = inserted else { panic!("{inserted:?}") };
-        assert_eq!(error.code(), code, "{status} {reason}");
+        assert_eq!(variant(&error), expected, "{status} {reason}");
         assert!(!error.may_have_happened());
         assert_eq!(server.requests().len(), 1);
     }

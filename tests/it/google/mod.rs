@@ -15,7 +15,7 @@ use bytes::Bytes;
 use dms2bq::cloud::call::Tries;
 use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::google::{Access, BigQuery, Settings, Sizes, Timings};
-use dms2bq::cloud::{Clock, Deadline, Jitter};
+use dms2bq::cloud::{CallError, Clock, Deadline, Jitter};
 use dms2bq::job::{JobRef, LoadJob, Part};
 use serde_json::{Value, json};
 
@@ -119,4 +119,10 @@ fn error(status: u16, reason: &str, message: &str) -> Value {
         "errors": [{"reason": reason, "message": message, "domain": "global"}],
         "status": "X",
     }})
+}
+
+/// The name of an error's variant.
+fn variant(error: &CallError) -> String {
+    let text = format!("{error:?}");
+    text.split(' ').next().unwrap_or_default().to_owned()
 }

@@ -6,7 +6,7 @@ use dms2bq::route::TableRef;
 use serde_json::json;
 
 use super::server::{Reply, Server};
-use super::{JOB_ID, ample, client, deadline, error, job, job_ref};
+use super::{JOB_ID, ample, client, deadline, error, job, job_ref, variant};
 
 fn table_ref() -> TableRef {
     TableRef { project: "acme-dw".to_owned(), dataset: "casino_a".to_owned(), table: "player".to_owned() }
@@ -109,19 +109,19 @@ async fn an_error_with_a_success_around_it_is_the_error_it_is() {
 #[tokio::test]
 async fn refusals_are_told_apart_by_their_reason_first() {
     let cases = [
-        (403, "rateLimitExceeded", "call.throttled"),
-        (403, "quotaExceeded", "call.quota_exceeded"),
-        (403, "accessDenied", "call.denied"),
-        (403, "billingNotEnabled", "call.denied"),
-        (400, "invalid", "call.rejected"),
-        (400, "backendError", "call.unavailable"),
-        (501, "notImplemented", "call.rejected"),
-        (503, "backendError", "call.unavailable"),
+        (403, "rateLimitExceeded", "Throttled"),
+        (403, "quotaExceeded", "QuotaExceeded"),
+        (403, "accessDenied", "Denied"),
+        (403, "billingNotEnabled", "Denied"),
+        (400, "invalid", "Rejected"),
+        (400, "backendError", "Unavailable"),
+        (501, "notImplemented", "Rejected"),
+        (503, "backendError", "Unavailable"),
     ];
-    for (status, reason, code) in cases {
+    for (status, reason, expected) in cases {
         let (found, _server) = get_job(vec![Reply::json(status, &error(status, reason, "why"))]).await;
         let found = found.expect_err(reason);
-        assert_eq!(found.code(), code, "{status} {reason}");
+        assert_eq!(variant(&found), expected, "{status} {reason}");
         assert!(found.to_string().contains(&format!("{status} {reason}: why")), "{found}");
     }
 }

@@ -5,7 +5,7 @@ use dms2bq::cloud::{CallError, InsertError, Inserted, ObjectsError, Warehouse};
 
 use super::object::{Fault, OneObject, content};
 use super::server::{Reading, Reply, Request, Script, Scripted, Server};
-use super::{CHUNK_BYTES, ample, client, client_with, deadline, error, hasty, job, judging, load};
+use super::{CHUNK_BYTES, ample, client, client_with, deadline, error, hasty, job, judging, load, variant};
 
 /// Four chunks and a bit.
 const LARGE_BYTES: usize = 4 * CHUNK_BYTES as usize + 12_345;
@@ -297,17 +297,17 @@ async fn a_taken_id_is_told_at_the_start_and_at_the_end() {
 #[tokio::test]
 async fn a_refusal_at_the_end_is_final() {
     let cases = [
-        (404, "notFound", "Not found: Dataset acme-dw:casino_a", "call.not_found"),
-        (403, "quotaExceeded", "used up", "call.quota_exceeded"),
-        (403, "rateLimitExceeded", "too fast", "call.throttled"),
-        (400, "invalid", "bad", "call.rejected"),
+        (404, "notFound", "Not found: Dataset acme-dw:casino_a", "NotFound"),
+        (403, "quotaExceeded", "used up", "QuotaExceeded"),
+        (403, "rateLimitExceeded", "too fast", "Throttled"),
+        (400, "invalid", "bad", "Rejected"),
     ];
-    for (status, reason, message, code) in cases {
+    for (status, reason, message, expected) in cases {
         let mut turns = vec![Turn::Well; 4];
         turns.push(Turn::Takes(Reply::json(status, &error(status, reason, message))));
         let run = run(turns).await;
         let Err(InsertError::Call(error)) = run.inserted else { panic!("{:?}", run.inserted) };
-        assert_eq!(error.code(), code);
+        assert_eq!(variant(&error), expected);
         assert!(!error.may_have_happened());
     }
 }
