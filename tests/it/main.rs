@@ -1,10 +1,10 @@
 //! Everything that is tested from outside the library, in one binary.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
 mod google;
 mod objects;
 mod s3_answers;
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
-
 mod cases;
 mod cases_events;
 mod cases_keys;
