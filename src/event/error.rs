@@ -123,30 +123,29 @@ impl EventError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } | Self::TooManyRecords { .. } => {
-                "S3 sends nothing like it, so find out who else writes to the queue. What such a message \
-                 announces can be sent again in smaller ones."
+                "S3 sends nothing like it, so find out who else writes to the queue; what such a message \
+                 announces can be sent again in smaller ones"
             }
             Self::NotJson(_) | Self::UnknownShape { .. } => {
-                "Find out who else sends to the queue and let its policy admit S3, SNS or EventBridge alone. \
-                 If the message stands for an object, load that with `dms2bq load s3://…`; then delete the \
-                 message."
+                "find out who else sends to the queue, and let its policy admit S3, SNS or EventBridge alone; \
+                 if the message stands for an object, load that with `dms2bq load s3://…`; then delete the \
+                 message"
             }
             Self::SnsPayload { .. } => {
-                "Subscribe the queue to a topic that carries nothing but S3 notifications, or give the \
-                 subscription a filter; then delete the message."
+                "subscribe the queue to a topic that carries nothing but S3's news, or give the subscription a \
+                 filter; then delete the message"
             }
             Self::Version { .. } => {
-                "AWS has changed the format of its events. Look for a newer dms2bq that knows it, then \
-                 redrive the message."
+                "AWS has changed the format of its events: look for a newer dms2bq that knows it, then redrive \
+                 the message"
             }
             Self::NoName | Self::NoBucket { .. } | Self::NoKey { .. } => {
-                "S3 sends nothing like it, so find out who does: a relay or an input transformer on the way \
-                 may have cut the event short. Load the object with `dms2bq load s3://…`; then delete the \
-                 message."
+                "S3 sends nothing like it, so find out who does: a relay or an input transformer on the way may \
+                 have cut the event short; load the object with `dms2bq load s3://…`, then delete the message"
             }
             Self::BadKey { .. } => {
-                "S3 encodes keys like an HTML form, and this one is encoded otherwise, so a relay on the way \
-                 has changed it. Load the object with `dms2bq load s3://…`; then delete the message."
+                "S3 encodes keys like an HTML form and this one is encoded otherwise, so a relay on the way has \
+                 changed it; load the object with `dms2bq load s3://…`, then delete the message"
             }
         }
     }

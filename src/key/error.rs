@@ -46,14 +46,14 @@ impl KeyError {
         match self {
             Self::NotDms { misfit, .. } => misfit.remedy(),
             Self::NotParquet { .. } => {
-                "Set DataFormat to parquet on the DMS endpoint and reload the table: what was written as CSV \
-                 is not loaded."
+                "set DataFormat to parquet on the DMS endpoint and reload the table: what was written as CSV is \
+                 not loaded"
                     .to_owned()
             }
             Self::TransactionFile { .. } => {
-                "With PreserveTransactions these files are the only copy of the changes. Switch it off on the \
-                 DMS endpoint and reload the tables, or, if something else reads the files, say \
-                 `\"transaction_files\": \"ignore\"` in the mapping's source."
+                "with PreserveTransactions these files are the only copy of the changes: switch it off on the DMS \
+                 endpoint and reload the tables; or, if something else reads the files, say \
+                 `\"transaction_files\": \"ignore\"` in the mapping's source"
                     .to_owned()
             }
         }
@@ -176,24 +176,24 @@ impl Misfit {
     fn remedy(&self) -> String {
         match self {
             Self::DateFolders { shapes, .. } => {
-                format!("Set source.date_partition in the mapping{}.", spelt_out(shapes))
+                format!("set source.date_partition in the mapping{}", spelt_out(shapes))
             }
             Self::SegmentFolder { folder } => format!(
-                "If DMS loads this table in parallel and `{folder}` is a partition or segment of it, set \
-                 source.parallel_load to true in the mapping. If it is a table and the folders before it are \
-                 the bucket folder and the schema, correct source.bucket_folder."
+                "if DMS loads this table in parallel and `{folder}` is a partition or segment of it, set \
+                 source.parallel_load to true in the mapping; if it is the table, and before it stand the bucket \
+                 folder and the schema, correct source.bucket_folder"
             ),
             Self::TooDeep { fitting_bucket_folder: Some(folder), .. } => {
-                format!("If the endpoint's BucketFolder is `{folder}`, give it a mapping with that source.bucket_folder.")
+                format!("if the endpoint's BucketFolder is `{folder}`, give it a mapping with that source.bucket_folder")
             }
             Self::ImpossibleDate { .. } => {
-                "Compare source.date_partition of the mapping with DatePartitionSequence and \
-                 DatePartitionDelimiter of the DMS endpoint."
+                "compare source.date_partition of the mapping with DatePartitionSequence and \
+                 DatePartitionDelimiter of the DMS endpoint"
                     .to_owned()
             }
             Self::OutsideFolder { .. } | Self::TooShallow | Self::TooDeep { fitting_bucket_folder: None, .. } => {
-                "Compare source.bucket_folder of the mapping with BucketFolder of the DMS endpoint. If \
-                 something else than DMS wrote the file, have it write elsewhere."
+                "compare source.bucket_folder of the mapping with BucketFolder of the DMS endpoint; if something \
+                 else than DMS wrote the file, have it write elsewhere"
                     .to_owned()
             }
             Self::EmptyFolder
@@ -203,8 +203,8 @@ impl Misfit {
             | Self::FullLoadInDateFolders { .. }
             | Self::HiveFolder { .. }
             | Self::QlikChanges { .. } => {
-                "DMS gives no such names, so something else wrote the file. Have it write elsewhere, or narrow \
-                 the bucket's notifications to what DMS writes; then delete the message."
+                "DMS gives no such names, so something else wrote the file: have it write elsewhere, or narrow the \
+                 bucket's notifications to what DMS writes; then delete the message"
                     .to_owned()
             }
         }
