@@ -208,3 +208,35 @@ fn a_folder_is_read_in_the_order_of_names_without_the_schema_and_hidden_files() 
     let names: Vec<&str> = files.iter().filter_map(|file| file.name.rsplit('/').next()).collect();
     assert_eq!(names, ["a.json", "b.json"]);
 }
+
+#[test]
+fn the_page_about_mappings_names_every_field_and_shows_what_check_prints() {
+    let page = fs::read_to_string(root().join("mappings/README.md")).expect("the page exists");
+    let schema: serde_json::Value = serde_json::from_str(&schema::text()).expect("the schema is JSON");
+    let mut fields = BTreeSet::new();
+    collect_fields(&schema, &mut fields);
+    let unnamed: Vec<&String> =
+        fields.iter().filter(|field| !page.contains(&format!("`{field}`")) && !page.contains(&format!("\"{field}\""))).collect();
+    assert!(unnamed.is_empty(), "mappings/README.md does not name {unnamed:?}");
+
+    let (_, printed) = run_check(CheckFormat::Human, &root().join("mappings"));
+    let shown = page.lines().skip_while(|line| !line.ends_with("$ dms2bq check")).skip(2);
+    let shown: Vec<&str> = shown.map(str::trim).take_while(|line| *line != "…").collect();
+    let wanted: Vec<&str> = printed.lines().skip(1).map(str::trim).take(shown.len()).collect();
+    assert!(!shown.is_empty());
+    assert_eq!(shown, wanted, "what mappings/README.md shows of check");
+}
+
+/// The names of all fields in a JSON Schema.
+fn collect_fields(schema: &serde_json::Value, fields: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(serde_json::Value::Object(properties)) = object.get("properties") {
+                fields.extend(properties.keys().cloned());
+            }
+            object.values().for_each(|value| collect_fields(value, fields));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_fields(item, fields)),
+        _ => {}
+    }
+}
