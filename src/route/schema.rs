@@ -1,8 +1,8 @@
 //! The JSON Schema of mappings, for editors.
 //!
-//! The types here mirror what the reader of mappings reads, with the words that an
-//! editor shows. They are never filled: the reader alone decides what is valid, since it knows more
-//! than a schema can say. Tests keep the fields of both the same, and `mappings/schema.json` up to date.
+//! The types here mirror what the reader of mappings reads, with the words that an editor shows. They are
+//! never filled: the reader alone decides what is valid, since it knows more than a schema can say. Tests
+//! keep the fields of both the same, and `mappings/schema.json` up to date.
 
 #![expect(dead_code, reason = "only the shape of these types counts")]
 
