@@ -211,7 +211,7 @@ fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn W
         let (rules, excludes) = landing.rule_counts();
         rule_count += rules;
         writeln!(out, "{}", landing.file())?;
-        writeln!(out, "  reads  {}", landing.address())?;
+        writeln!(out, "  reads  {}{}", landing.address(), settings(landing))?;
         for (dataset, location) in landing.datasets() {
             writeln!(out, "  loads  {dataset} ({location})")?;
         }
@@ -230,6 +230,26 @@ fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn W
         counted(rule_count, "rule"),
         counted(warnings.len(), "warning"),
     )
+}
+
+/// What the mapping says of the source besides its place.
+fn settings(landing: &Landing) -> String {
+    let layout = landing.layout();
+    let mut said = Vec::new();
+    said.extend(layout.date_partition.map(|folders| format!("date folders {folders}")));
+    if landing.timezone() != "UTC" {
+        said.push(format!("times of {}", landing.timezone()));
+    }
+    if layout.parallel_load {
+        said.push("segment folders".to_owned());
+    }
+    if layout.ignore_transaction_files {
+        said.push("transaction files ignored".to_owned());
+    }
+    if landing.allows_copies() {
+        said.push("copies loaded, too".to_owned());
+    }
+    if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
 fn counted(count: usize, noun: &str) -> String {

@@ -44,20 +44,6 @@ pub(super) const RULE_FIELDS: &[&str] = &[
     "generation",
 ];
 
-pub(super) const SEQUENCES: &[(&str, Sequence)] = &[
-    ("YYYYMMDD", Sequence::Yyyymmdd),
-    ("YYYYMMDDHH", Sequence::Yyyymmddhh),
-    ("YYYYMM", Sequence::Yyyymm),
-    ("MMYYYYDD", Sequence::Mmyyyydd),
-    ("DDMMYYYY", Sequence::Ddmmyyyy),
-];
-pub(super) const DELIMITERS: &[(&str, Delimiter)] = &[
-    ("SLASH", Delimiter::Slash),
-    ("DASH", Delimiter::Dash),
-    ("UNDERSCORE", Delimiter::Underscore),
-    ("NONE", Delimiter::None),
-];
-
 /// What `source` says.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
@@ -166,7 +152,7 @@ fn read_mapping(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Draft> {
         .unwrap_or_default();
     let defaults = top.get("defaults").and_then(|at| {
         let fields = reader.object(&at, options::FIELDS)?;
-        Some(options::read(reader, &fields))
+        Some(options::read(reader, &fields, &OptionsAsWritten::default()))
     });
     let tables = reader
         .required(&top, "tables", "the rules, `[ { \"schema\": …, \"table\": … } ]`")
@@ -229,7 +215,7 @@ fn read_name(
     reader.checked(&at.place, checked)
 }
 
-/// The folder as keys begin with it. DMS takes one with a slash at its end for the same, and so do we.
+/// The folder as keys begin with it. A slash at its end says nothing more, and people write it.
 fn read_folder(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
     let given = reader.string(at, "the bucket folder as a string")?;
     let folder = given.strip_suffix('/').filter(|folder| !folder.is_empty()).unwrap_or(given);
@@ -244,11 +230,11 @@ fn read_date_partition(reader: &mut Reader<'_>, at: &At<'_>) -> Option<DateFolde
     let fields = reader.object(at, DATE_FIELDS)?;
     // What is left out is what DMS does by default.
     let sequence = match fields.get("sequence") {
-        Some(at) => reader.word(&at, SEQUENCES),
+        Some(at) => reader.word(&at, &Sequence::ALL.map(|word| (word.as_str(), word))),
         None => Some(Sequence::Yyyymmdd),
     };
     let delimiter = match fields.get("delimiter") {
-        Some(at) => reader.word(&at, DELIMITERS),
+        Some(at) => reader.word(&at, &Delimiter::ALL.map(|word| (word.as_str(), word))),
         None => Some(Delimiter::Slash),
     };
     Some(DateFolders { sequence: sequence?, delimiter: delimiter? })
@@ -341,10 +327,7 @@ fn read_target(reader: &mut Reader<'_>, fields: &Fields<'_>, context: &Context) 
         Some(at) => read_template(reader, &at, names::check_table),
         None => Some(Template::table()),
     };
-    let written = options::read(reader, fields);
-    let options = written.over(&context.defaults).resolved();
-    let checked = options::check_together(&options);
-    reader.checked(&fields.place, checked)?;
+    let options = options::read(reader, fields, &context.defaults).resolved();
     let general = &context.destination;
     Some(Target {
         project: place.project.or_else(|| general.project.clone())?,

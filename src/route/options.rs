@@ -1,6 +1,6 @@
 //! Table options as a rule or `defaults` spells them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::names;
 use super::problem::MappingFault;
@@ -57,7 +57,7 @@ pub(super) struct OptionsAsWritten {
 impl OptionsAsWritten {
     /// These, and what they leave out from `defaults`. An option is taken as a whole: a rule's `columns`
     /// replace those of the defaults.
-    pub(super) fn over(self, defaults: &Self) -> Self {
+    fn over(self, defaults: &Self) -> Self {
         Self {
             partition: self.partition.or_else(|| defaults.partition.clone()),
             cluster_by: self.cluster_by.or_else(|| defaults.cluster_by.clone()),
@@ -78,17 +78,46 @@ impl OptionsAsWritten {
             generation: self.generation.unwrap_or(unwritten.generation),
         }
     }
+
+    /// That the table is not partitioned by a column whose type, written elsewhere, does not allow it.
+    fn check_partition_type(&self) -> Result<(), MappingFault> {
+        let Some(Some(Partition { unit, column: Some(column) })) = &self.partition else { return Ok(()) };
+        let declared = self.columns.iter().flatten().find(|(name, _)| same_column(name, column));
+        let Some((_, kind)) = declared else { return Ok(()) };
+        let fits = match (kind.as_str(), unit) {
+            ("TIMESTAMP" | "DATETIME", _) => true,
+            ("DATE", unit) => *unit != PartitionUnit::Hour,
+            _ => false,
+        };
+        if fits {
+            return Ok(());
+        }
+        let reason = format!("BigQuery cannot partition by {} of `{column}`, a {kind}", unit.as_str());
+        let hint = "partition by a column of type DATE, DATETIME or TIMESTAMP (by HOUR, not a DATE), or \
+                    without `column` by the time of loading";
+        Err(MappingFault::BadOption { reason, hint })
+    }
 }
 
-/// Reads the options among the fields of a rule or of `defaults`.
-pub(super) fn read(reader: &mut Reader<'_>, fields: &Fields<'_>) -> OptionsAsWritten {
-    OptionsAsWritten {
+/// Reads the options among the fields of a rule or of `defaults`; what is not there, from `defaults`.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    fields: &Fields<'_>,
+    defaults: &OptionsAsWritten,
+) -> OptionsAsWritten {
+    let own = OptionsAsWritten {
         partition: fields.get("partition").and_then(|at| read_partition(reader, &at)),
         cluster_by: fields.get("cluster_by").and_then(|at| read_cluster_by(reader, &at)),
         columns: fields.get("columns").and_then(|at| read_columns(reader, &at)),
         kms_key: fields.get("kms_key").and_then(|at| read_kms_key(reader, &at)),
         generation: fields.get("generation").and_then(|at| reader.whole_number(&at)),
+    };
+    let decides_partition = own.partition.is_some() || own.columns.is_some();
+    let options = own.over(defaults);
+    if decides_partition {
+        reader.checked(&fields.place, options.check_partition_type());
     }
+    options
 }
 
 /// `null` is an answer: no partitions.
@@ -141,21 +170,30 @@ fn same_column(a: &str, b: &str) -> bool {
 fn read_columns(reader: &mut Reader<'_>, at: &At<'_>) -> Option<BTreeMap<String, String>> {
     let fields = reader
         .any_object(at, || "an object such as { \"balance\": { \"type\": \"NUMERIC\" } }".to_owned())?;
-    let mut columns: BTreeMap<String, String> = BTreeMap::new();
-    for (name, at) in fields.each().take(MAX_COLUMNS) {
+    if fields.len() > MAX_COLUMNS {
+        let reason = format!("{} columns; a table of BigQuery has {MAX_COLUMNS} at most", fields.len());
+        let hint = "name only the columns whose type should not be inferred from the file";
+        reader.report(&at.place, MappingFault::BadOption { reason, hint });
+        return None;
+    }
+    let mut columns = BTreeMap::new();
+    let mut spellings: HashMap<String, &str> = HashMap::new();
+    for (name, at) in fields.each() {
         reader.checked(&at.place, names::check_column(name).map_err(MappingFault::BadName));
-        if let Some(other) = columns.keys().find(|other| *other != name && same_column(other, name)) {
+        if let Some(other) = spellings.insert(name.to_lowercase(), name).filter(|other| *other != name) {
             let reason = format!("`{name}` and `{other}` are one column to BigQuery, which ignores case");
             let hint = "keep the one that the Parquet file has";
             reader.report(&at.place, MappingFault::BadOption { reason, hint });
         }
-        let Some(column) = reader.object(&at, COLUMN_FIELDS) else { continue };
-        let kind = reader
-            .required(&column, "type", "a BigQuery type, such as `NUMERIC`")
-            .and_then(|at| reader.word(&at, TYPES));
-        columns.extend(kind.map(|kind| (name.to_owned(), kind.to_owned())));
+        columns.extend(read_column(reader, &at).map(|kind| (name.to_owned(), kind.to_owned())));
     }
     Some(columns)
+}
+
+fn read_column(reader: &mut Reader<'_>, at: &At<'_>) -> Option<&'static str> {
+    let fields = reader.object(at, COLUMN_FIELDS)?;
+    let at = reader.required(&fields, "type", "a BigQuery type, such as `NUMERIC`")?;
+    reader.word(&at, TYPES)
 }
 
 fn read_kms_key(reader: &mut Reader<'_>, at: &At<'_>) -> Option<String> {
@@ -179,23 +217,4 @@ fn is_kms_key(name: &str) -> bool {
         }
         _ => false,
     }
-}
-
-/// What each option alone cannot show: that a table is not partitioned by a column that cannot be.
-pub(super) fn check_together(options: &TableOptions) -> Result<(), MappingFault> {
-    let Some(Partition { unit, column: Some(column) }) = &options.partition else { return Ok(()) };
-    let declared = options.columns.iter().find(|(name, _)| same_column(name, column));
-    let Some((_, kind)) = declared else { return Ok(()) };
-    let fits = match (kind.as_str(), unit) {
-        ("TIMESTAMP" | "DATETIME", _) => true,
-        ("DATE", unit) => *unit != PartitionUnit::Hour,
-        _ => false,
-    };
-    if fits {
-        return Ok(());
-    }
-    let reason = format!("BigQuery cannot partition by {} of `{column}`, a {kind}", unit.as_str());
-    let hint = "partition by a column of type DATE, DATETIME or TIMESTAMP (by HOUR, not a DATE), or without \
-                `column` by the time of loading";
-    Err(MappingFault::BadOption { reason, hint })
 }

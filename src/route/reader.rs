@@ -1,5 +1,6 @@
 //! Reads JSON into types and goes on after a problem, so that one look finds them all.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::json::Json;
@@ -60,6 +61,11 @@ impl<'j> Fields<'j> {
     pub(super) fn get(&self, name: &str) -> Option<At<'j>> {
         let (_, json) = self.entries.iter().find(|(field, _)| field == name)?;
         Some(At { json, place: self.place.field(name) })
+    }
+
+    /// How many fields there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Every field in its order.
@@ -123,8 +129,9 @@ impl<'f> Reader<'f> {
             self.wrong_type(at, &expected());
             return None;
         };
-        for (i, (name, _)) in entries.iter().enumerate() {
-            if entries.iter().take(i).any(|(earlier, _)| earlier == name) {
+        let mut seen = HashSet::new();
+        for (name, _) in entries {
+            if !seen.insert(name) {
                 self.report(&at.place.field(name), MappingFault::DuplicateField { field: name.clone() });
             }
         }

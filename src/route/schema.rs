@@ -1,8 +1,8 @@
 //! The JSON Schema of mappings, for editors.
 //!
-//! The types here mirror what [`super::mapping`] and [`super::options`] read, with the words that an
-//! editor shows. They are never filled: the reader alone decides what is valid, since it knows more
-//! than a schema can say. Tests keep the fields of both the same, and `mappings/schema.json` up to date.
+//! The types here mirror what the reader of mappings reads, with the words that an editor shows. They are
+//! never filled: the reader alone decides what is valid, since it knows more than a schema can say. Tests
+//! keep the fields of both the same, and `mappings/schema.json` up to date.
 
 #![expect(dead_code, reason = "only the shape of these types counts")]
 
@@ -278,6 +278,7 @@ enum ColumnType {
 mod tests {
     use super::super::{mapping, options};
     use super::*;
+    use crate::key::{Delimiter, Sequence};
 
     /// The fields of the object that a JSON pointer leads to, in the schema.
     fn fields(schema: &Value, pointer: &str) -> Vec<String> {
@@ -308,27 +309,35 @@ mod tests {
         }
     }
 
+    /// The words that may stand where a JSON pointer leads to, in the schema.
+    fn words(schema: &Value, pointer: &str) -> Vec<String> {
+        let words = schema.pointer(pointer).and_then(|at| at.get("enum")).and_then(Value::as_array);
+        let mut words: Vec<String> =
+            words.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        words.sort();
+        words
+    }
+
     #[test]
     fn the_schema_has_the_words_that_the_reader_knows() {
         let schema = value();
-        let words = |pointer: &str| -> Vec<Value> {
-            schema
-                .pointer(pointer)
-                .and_then(|at| at.get("enum"))
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default()
-        };
-        let known = |words: &[&str]| -> Vec<Value> { words.iter().map(|word| json!(word)).collect() };
-        let types: Vec<&str> = options::TYPES.iter().map(|(word, _)| *word).collect();
-        let column = "/properties/defaults/properties/columns/additionalProperties/properties/type";
-        assert_eq!(words(column), known(&types));
-        let units: Vec<&str> = options::UNITS.iter().map(|(word, _)| *word).collect();
-        assert_eq!(words("/properties/defaults/properties/partition/properties/type"), known(&units));
         let date = "/properties/source/properties/date_partition/properties";
-        let sequences: Vec<&str> = mapping::SEQUENCES.iter().map(|(word, _)| *word).collect();
-        assert_eq!(words(&format!("{date}/sequence")), known(&sequences));
-        let delimiters: Vec<&str> = mapping::DELIMITERS.iter().map(|(word, _)| *word).collect();
-        assert_eq!(words(&format!("{date}/delimiter")), known(&delimiters));
+        let defaults = "/properties/defaults/properties";
+        let places: [(String, Vec<&str>); 4] = [
+            (format!("{date}/sequence"), Sequence::ALL.map(Sequence::as_str).to_vec()),
+            (format!("{date}/delimiter"), Delimiter::ALL.map(Delimiter::as_str).to_vec()),
+            (
+                format!("{defaults}/partition/properties/type"),
+                options::UNITS.iter().map(|unit| unit.0).collect(),
+            ),
+            (
+                format!("{defaults}/columns/additionalProperties/properties/type"),
+                options::TYPES.iter().map(|kind| kind.0).collect(),
+            ),
+        ];
+        for (pointer, mut known) in places {
+            known.sort_unstable();
+            assert_eq!(words(&schema, &pointer), known, "the words at {pointer}");
+        }
     }
 }

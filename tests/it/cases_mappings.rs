@@ -4,31 +4,19 @@
 //! `check` prints of them. To add a case, write its mappings and run the tests with `UPDATE_CASES=1`; then read
 //! what was written into `check.txt`, and whether you would understand it.
 
-#![allow(clippy::expect_used, reason = "a test that cannot read its cases has failed")]
-
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dms2bq::entry::check::{self, CheckArgs, CheckFormat, Verdict};
 use dms2bq::entry::mapping_files::read_local;
-use dms2bq::route::{Mappings, schema};
+use dms2bq::route::{MAX_COLUMNS, MappingFile, Mappings, schema};
+use serde_json::json;
+
+use crate::cases;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The folders of cases in `tests/cases/mappings/{kind}`, in order.
-fn cases(kind: &str) -> Vec<PathBuf> {
-    let folder = root().join("tests/cases/mappings").join(kind);
-    let mut cases: Vec<PathBuf> = fs::read_dir(&folder)
-        .expect("the folder of cases exists")
-        .map(|entry| entry.expect("the folder of cases can be listed").path())
-        .filter(|path| path.is_dir())
-        .collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "no cases in {}", folder.display());
-    cases
 }
 
 fn run_check(format: CheckFormat, path: &Path) -> (Verdict, String) {
@@ -57,7 +45,7 @@ fn compare(expected: &Path, got: &str) -> Result<(), String> {
 
 fn check_cases(kind: &str, wanted: Verdict) {
     let mut failures = Vec::new();
-    for case in cases(kind) {
+    for case in cases::folders(&format!("mappings/{kind}")) {
         let (verdict, text) = run_check(CheckFormat::Human, &case);
         if verdict != wanted {
             failures.push(format!("{}: {verdict:?}, not {wanted:?}\n{text}", case.display()));
@@ -111,8 +99,8 @@ const CODES: [&str; 27] = [
 #[test]
 fn each_code_of_a_mapping_has_a_case() {
     let mut seen = BTreeSet::new();
-    for case in cases("invalid").iter().chain(&cases("valid")) {
-        let (_, lines) = run_check(CheckFormat::Json, case);
+    for case in [cases::folders("mappings/invalid"), cases::folders("mappings/valid")].concat() {
+        let (_, lines) = run_check(CheckFormat::Json, &case);
         for line in lines.lines() {
             let finding: serde_json::Value = serde_json::from_str(line).expect("each line is JSON");
             seen.insert(finding["code"].as_str().expect("each finding has a code").to_owned());
@@ -131,7 +119,7 @@ fn findings_as_json_have_level_code_file_path_message_and_hint() {
     let finding: serde_json::Value = serde_json::from_str(line).expect("the line is JSON");
     assert_eq!(
         finding,
-        serde_json::json!({
+        json!({
             "level": "error",
             "code": "mapping.unknown_field",
             "file": "casino-a.json",
@@ -198,6 +186,28 @@ fn a_file_larger_than_any_mapping_is_refused_without_reading_it_whole() {
 }
 
 #[test]
+fn more_columns_than_a_table_can_have_are_refused() {
+    let column = |i: usize| (format!("c{i}"), json!({ "type": "STRING" }));
+    let columns: serde_json::Map<_, _> = (0..=MAX_COLUMNS).map(column).collect();
+    let text = json!({
+        "source": { "bucket": "acme-landing" },
+        "destination": { "project": "acme-dw", "location": "US", "dataset": "casino" },
+        "tables": [{ "schema": "game", "table": "player", "columns": columns }],
+    });
+    let file = MappingFile { name: "wide.json".to_owned(), text: text.to_string() };
+    let problems = Mappings::parse(vec![file]).expect_err("a table has 10,000 columns at most");
+    let found: Vec<(&str, &str)> = problems.iter().map(|problem| (problem.code(), problem.path())).collect();
+    assert_eq!(found, [("mapping.bad_option", "$.tables[0].columns")]);
+}
+
+#[test]
+fn no_files_at_all_are_a_problem_too() {
+    let problems = Mappings::parse(Vec::new()).expect_err("there is nothing to run with");
+    let codes: Vec<&str> = problems.iter().map(|problem| problem.code()).collect();
+    assert_eq!(codes, ["mapping.none"]);
+}
+
+#[test]
 fn a_folder_is_read_in_the_order_of_names_without_the_schema_and_hidden_files() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     for name in ["b.json", "a.json", "schema.json", "._a.json", "notes.txt"] {
@@ -207,4 +217,38 @@ fn a_folder_is_read_in_the_order_of_names_without_the_schema_and_hidden_files() 
     let files = read_local(folder.path()).expect("the folder can be read");
     let names: Vec<&str> = files.iter().filter_map(|file| file.name.rsplit('/').next()).collect();
     assert_eq!(names, ["a.json", "b.json"]);
+}
+
+#[test]
+fn the_page_about_mappings_names_every_field_and_shows_what_check_prints() {
+    let page = fs::read_to_string(root().join("mappings/README.md")).expect("the page exists");
+    let schema: serde_json::Value = serde_json::from_str(&schema::text()).expect("the schema is JSON");
+    let mut fields = BTreeSet::new();
+    collect_fields(&schema, &mut fields);
+    let unnamed: Vec<&String> = fields
+        .iter()
+        .filter(|field| !page.contains(&format!("`{field}`")) && !page.contains(&format!("\"{field}\"")))
+        .collect();
+    assert!(unnamed.is_empty(), "mappings/README.md does not name {unnamed:?}");
+
+    let (_, printed) = run_check(CheckFormat::Human, &root().join("mappings"));
+    let shown = page.lines().skip_while(|line| !line.ends_with("$ dms2bq check")).skip(2);
+    let shown: Vec<&str> = shown.map(str::trim).take_while(|line| *line != "…").collect();
+    let wanted: Vec<&str> = printed.lines().skip(1).map(str::trim).take(shown.len()).collect();
+    assert!(!shown.is_empty());
+    assert_eq!(shown, wanted, "what mappings/README.md shows of check");
+}
+
+/// The names of all fields in a JSON Schema.
+fn collect_fields(schema: &serde_json::Value, fields: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(serde_json::Value::Object(properties)) = object.get("properties") {
+                fields.extend(properties.keys().cloned());
+            }
+            object.values().for_each(|value| collect_fields(value, fields));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_fields(item, fields)),
+        _ => {}
+    }
 }

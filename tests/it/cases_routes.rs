@@ -4,27 +4,15 @@
 //! and table that its key means, and what the mappings say of it. To add a line, write `?` for what they
 //! say and run the tests with `UPDATE_CASES=1`; then read what was written, and whether it is right.
 
-#![allow(clippy::expect_used, reason = "a test that cannot read its cases has failed")]
-
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dms2bq::entry::mapping_files::read_local;
 use dms2bq::key::{DmsFile, DmsKey};
 use dms2bq::route::{Decision, Landing, Mappings, Route, TableOptions};
 
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/routes");
-    let mut cases: Vec<PathBuf> = fs::read_dir(&folder)
-        .expect("the folder of cases exists")
-        .map(|entry| entry.expect("the folder of cases can be listed").path())
-        .filter(|path| path.is_dir())
-        .collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "no cases in {}", folder.display());
-    cases
-}
+use crate::cases;
 
 fn load(case: &Path) -> Mappings {
     let mut files = read_local(case).expect("the case's mappings can be read");
@@ -120,7 +108,7 @@ fn answered(mappings: &Mappings, table: &str) -> (String, usize) {
 fn each_table_goes_where_its_case_says() {
     #[expect(clippy::disallowed_methods, reason = "how somebody who adds a case asks for its answers")]
     let update = std::env::var_os("UPDATE_CASES").is_some();
-    for case in cases() {
+    for case in cases::folders("routes") {
         let file = case.join("routes.txt");
         let table = fs::read_to_string(&file).expect("each case has a routes.txt");
         let (now, asked) = answered(&load(&case), &table);

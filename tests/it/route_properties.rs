@@ -1,7 +1,5 @@
 //! What holds of patterns and routes whatever they are made of.
 
-#![allow(clippy::expect_used, reason = "a test whose own mapping does not parse has failed")]
-
 use dms2bq::key::{DmsFile, DmsKey};
 use dms2bq::route::{Decision, MappingFile, Mappings, Pattern, names};
 use proptest::prelude::*;
