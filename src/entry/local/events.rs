@@ -10,27 +10,27 @@ const KEPT_BY_S3: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 
 /// How many messages a batch holds, as both deployment templates set it.
-pub const MESSAGES_PER_BATCH: usize = 10;
+pub(super) const MESSAGES_PER_BATCH: usize = 10;
 
 /// Every seventh object is announced twice: S3 promises "at least once".
 const DUPLICATE_EVERY: usize = 7;
 
 /// A message of the pretended queue.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub(super) struct Message {
     /// Its id.
-    pub id: String,
+    pub(super) id: String,
     /// Its body.
-    pub body: String,
+    pub(super) body: String,
     /// How often it has been handed out.
-    pub receive_count: u32,
+    pub(super) receive_count: u32,
     /// When it was sent, in milliseconds since 1970.
-    pub sent_at_ms: u64,
+    pub(super) sent_at_ms: u64,
 }
 
 /// All messages about a folder: one for each object, some twice, one wrapped by SNS, one by EventBridge, and the
 /// test event that S3 sends when a notification is configured.
-pub fn messages(objects: &[ObjectRef], now_ms: u64) -> Vec<Message> {
+pub(super) fn messages(objects: &[ObjectRef], now_ms: u64) -> Vec<Message> {
     let mut bodies = vec![test_event(objects)];
     for (n, object) in objects.iter().enumerate() {
         bodies.push(match n % DUPLICATE_EVERY {
@@ -51,7 +51,7 @@ pub fn messages(objects: &[ObjectRef], now_ms: u64) -> Vec<Message> {
 }
 
 /// The batch as Lambda's event source mapping hands it over.
-pub fn batch(messages: &[Message]) -> Value {
+pub(super) fn batch(messages: &[Message]) -> Value {
     let records: Vec<Value> = messages
         .iter()
         .map(|message| {

@@ -18,24 +18,24 @@ use crate::route::{Decision, Mappings, Route, TableRef};
 const MAPPINGS_FOLDER: &str = "mappings";
 
 /// A folder and its mappings, read.
-pub struct Ground {
+pub(super) struct Ground {
     /// The mappings.
-    pub mappings: Arc<Mappings>,
+    pub(super) mappings: Arc<Mappings>,
     /// The files, as S3 would give them out.
-    pub folder: Arc<Folder>,
+    pub(super) folder: Arc<Folder>,
     /// All of them, by bucket and key.
-    pub objects: Vec<ObjectRef>,
+    pub(super) objects: Vec<ObjectRef>,
 }
 
 /// What the files of one destination hold.
 #[derive(Debug, Clone, Default)]
-pub struct Expected {
+pub(super) struct Expected {
     /// Where the dataset is to be.
-    pub location: String,
+    pub(super) location: String,
     /// How many files are routed there and can be read.
-    pub file_count: u64,
+    pub(super) file_count: u64,
     /// The rows that their footers announce.
-    pub row_count: u64,
+    pub(super) row_count: u64,
 }
 
 impl Ground {
@@ -43,9 +43,12 @@ impl Ground {
     ///
     /// # Errors
     /// What is missing or wrong, in words, all problems of all mappings at once.
-    pub fn read(dir: &Path, mappings: Option<&Path>, fallback: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(dir: &Path, mappings: Option<&Path>, fallback: &Path) -> anyhow::Result<Self> {
         if !dir.is_dir() {
-            bail!("there is no folder {}; give the folder that is laid out as DMS lays out a bucket", dir.display());
+            bail!(
+                "there is no folder {}; give the folder that is laid out as DMS lays out a bucket",
+                dir.display()
+            );
         }
         let own = dir.join(MAPPINGS_FOLDER);
         let mappings_path = match mappings {
@@ -70,7 +73,7 @@ impl Ground {
     }
 
     /// What every destination should hold, by the files' own footers.
-    pub async fn expected(&self) -> BTreeMap<TableRef, Expected> {
+    pub(super) async fn expected(&self) -> BTreeMap<TableRef, Expected> {
         let footers = FooterReader::new(Arc::clone(&self.folder) as Arc<dyn Objects>);
         let mut expected: BTreeMap<TableRef, Expected> = BTreeMap::new();
         for object in &self.objects {

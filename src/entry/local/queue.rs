@@ -26,22 +26,22 @@ const REDELIVERY_PAUSE: Duration = Duration::from_secs(3);
 
 /// What the handler said about every object, in order.
 #[derive(Default)]
-pub struct Records(Mutex<Vec<Record>>);
+pub(super) struct Records(Mutex<Vec<Record>>);
 
 impl Records {
     /// Notes one.
-    pub fn push(&self, record: &Record) {
+    pub(super) fn push(&self, record: &Record) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(record.clone());
     }
 
     /// All so far.
-    pub fn all(&self) -> Vec<Record> {
+    pub(super) fn all(&self) -> Vec<Record> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// Hands out messages until each has left the queue or is dead.
-pub async fn drain(
+pub(super) async fn drain(
     messages: Vec<Message>,
     handler: &Handler,
     records: &Arc<Records>,
@@ -100,5 +100,6 @@ fn last_by_message(records: &[Record]) -> HashMap<String, Record> {
 
 fn may_pass(message: &Message, last: &HashMap<String, Record>) -> bool {
     let disposition = last.get(&message.id).and_then(|record| record.disposition);
-    message.receive_count < RECEIVES_MAX && disposition.is_none_or(|disposition| disposition.passes_by_itself())
+    message.receive_count < RECEIVES_MAX
+        && disposition.is_none_or(|disposition| disposition.passes_by_itself())
 }

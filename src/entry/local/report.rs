@@ -13,7 +13,7 @@ const NOT_WHOLE_PARQUET: [&str; 4] =
     ["object.not_parquet", "object.truncated", "object.footer_unreadable", "object.footer_too_large"];
 
 /// A run, summed up.
-pub struct Report {
+pub(super) struct Report {
     tables: Vec<TableLine>,
     ignored: Vec<Record>,
     returned: Vec<Record>,
@@ -32,7 +32,7 @@ struct TableLine {
 
 impl Report {
     /// Sums up the last record of every object.
-    pub fn new(
+    pub(super) fn new(
         records: &[Record],
         expected: BTreeMap<TableRef, Expected>,
         rows_in_tables: &BTreeMap<TableRef, u64>,
@@ -57,13 +57,13 @@ impl Report {
     }
 
     /// Whether everything that should load did.
-    pub fn is_good(&self) -> bool {
+    pub(super) fn is_good(&self) -> bool {
         let rows_are_in = self.tables.iter().all(|line| line.rows_in_table >= line.expected.row_count);
         rows_are_in && self.returned.iter().all(refused_by_what_it_is)
     }
 
     /// The whole report as text.
-    pub fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let mut text = String::new();
         text.push_str(&self.render_tables());
         text.push_str(&list("Ignored: nothing to load, and why", &self.ignored));
@@ -77,7 +77,7 @@ impl Report {
 
     fn render_tables(&self) -> String {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         table.set_header(["BigQuery table", "files", "rows in files", "rows in table", "slowest file"]);
         for line in &self.tables {
             let more = line.rows_in_table.cmp(&line.expected.row_count);
@@ -121,7 +121,10 @@ impl Report {
 
 fn refused_by_what_it_is(record: &Record) -> bool {
     let code = record.code.unwrap_or_default();
-    code.starts_with("key.") || code.starts_with("event.") || NOT_WHOLE_PARQUET.contains(&code)
+    code.starts_with("key.")
+        || code.starts_with("event.")
+        || code == "route.unmapped"
+        || NOT_WHOLE_PARQUET.contains(&code)
 }
 
 /// An object may be announced twice and delivered again: what counts is how it stands at the end, and an object
@@ -141,7 +144,10 @@ fn last_by_object(records: &[Record]) -> Vec<Record> {
 
 fn loaded_in_this_run(record: &Record, records: &[Record]) -> bool {
     records.iter().any(|other| {
-        other.key == record.key && other.bucket == record.bucket && other.outcome == "loaded" && other.code.is_none()
+        other.key == record.key
+            && other.bucket == record.bucket
+            && other.outcome == "loaded"
+            && other.code.is_none()
     })
 }
 
