@@ -8,6 +8,8 @@ mod s3_answers;
 mod cases;
 mod cases_events;
 mod cases_keys;
+#[cfg(feature = "cli")]
+mod explain;
 mod cases_mappings;
 mod cases_routes;
 mod google;
