@@ -10,4 +10,6 @@ pub mod check;
 #[cfg(feature = "cli")]
 pub mod emulator;
 #[cfg(feature = "cli")]
+pub mod explain;
+#[cfg(feature = "cli")]
 pub mod local;

@@ -146,10 +146,10 @@ impl fmt::Display for Misfit {
             Self::CounterTooLarge { counter } => write!(f, "the counter `{counter}` exceeds 64 bits"),
             Self::ImpossibleTime { stem } => write!(f, "there is no such date and time as `{stem}`"),
             Self::DateFolders { found, expected: None, .. } => {
-                write!(f, "`{found}` looks like date folders, and the mapping has none")
+                write!(f, "`{found}` looks like date folders: set source.date_partition")
             }
             Self::DateFolders { found, expected: Some(expected), .. } => {
-                write!(f, "`{found}` looks like date folders, but not like the mapping's {expected}")
+                write!(f, "`{found}` looks like date folders, but not {expected}: correct source.date_partition")
             }
             Self::ImpossibleDate { found, expected } => {
                 write!(f, "`{found}` is no date of the mapping's shape {expected}")
@@ -158,7 +158,7 @@ impl fmt::Display for Misfit {
                 write!(f, "a full load in the date folders `{found}`, where DMS puts changes alone")
             }
             Self::SegmentFolder { folder } => {
-                write!(f, "a full load in the folder `{folder}` below `schema/table/`")
+                write!(f, "`{folder}` looks like a segment of a parallel load: set source.parallel_load")
             }
             Self::HiveFolder { folder } => write!(f, "`{folder}` is a folder as Hive and Spark write them"),
             Self::QlikChanges { table } => {

@@ -47,3 +47,15 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         None => error.to_string(),
     }
 }
+
+/// Compares an answer with the file that holds the expected one, and says how they differ. With
+/// `UPDATE_CASES` in the environment it writes the file instead.
+pub(crate) fn difference(expected: &Path, found: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "how somebody who adds a case asks for its file")]
+    if std::env::var_os("UPDATE_CASES").is_some() {
+        fs::write(expected, found).unwrap();
+        return None;
+    }
+    let wanted = fs::read_to_string(expected).unwrap_or_default();
+    (wanted != found).then(|| format!("{}\n--- wanted\n{wanted}--- found\n{found}", expected.display()))
+}
