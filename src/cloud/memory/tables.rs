@@ -42,7 +42,8 @@ impl LoadRules {
             return Err(format!("writeDisposition {other:?} is not done here"));
         }
         let options = load.get("schemaUpdateOptions").and_then(Value::as_array);
-        let allows = |option: &str| options.is_some_and(|options| options.iter().any(|known| known == option));
+        let allows =
+            |option: &str| options.is_some_and(|options| options.iter().any(|known| known == option));
         let schema = load.pointer("/schema/fields").and_then(Value::as_array);
         Ok(Self {
             create_table: word("createDisposition") != Some("CREATE_NEVER"),
@@ -124,7 +125,8 @@ fn extend(info: &mut TableInfo, columns: &[TableColumn], rules: &LoadRules) -> R
         match known {
             None => info.columns.push(added(column, rules)?),
             Some(known) if known.kind != column.kind => {
-                let change = format!("Field {} has changed type from {} to {}", column.name, known.kind, column.kind);
+                let change =
+                    format!("Field {} has changed type from {} to {}", column.name, known.kind, column.kind);
                 return Err(mismatch(&change));
             }
             Some(known) => relax(known, column, rules)?,
@@ -148,13 +150,17 @@ fn added(column: &TableColumn, rules: &LoadRules) -> Result<TableColumn, JobFail
         return Err(mismatch(&format!("Cannot add fields (field: {})", column.name)));
     }
     if column.mode == ColumnMode::Required {
-        return Err(mismatch(&format!("Cannot add required fields to an existing schema. (field: {})", column.name)));
+        return Err(mismatch(&format!(
+            "Cannot add required fields to an existing schema. (field: {})",
+            column.name
+        )));
     }
     Ok(column.clone())
 }
 
 fn relax(known: &mut TableColumn, column: &TableColumn, rules: &LoadRules) -> Result<(), JobFailure> {
-    let change = || format!("Field {} has changed mode from {:?} to {:?}", column.name, known.mode, column.mode);
+    let change =
+        || format!("Field {} has changed mode from {:?} to {:?}", column.name, known.mode, column.mode);
     match (known.mode, column.mode) {
         (before, after) if before == after => Ok(()),
         (ColumnMode::Required, ColumnMode::Nullable) if rules.relax_columns => {

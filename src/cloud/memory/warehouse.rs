@@ -240,7 +240,8 @@ impl Warehouse for MemoryWarehouse {
         let request = LoadRequest::read(load).map_err(InsertError::Call)?;
         // The real one reads the bytes before it knows of a conflict, or learns of it at once: both are right.
         let bytes = tokio::time::timeout_at(deadline.instant(), read_parts(load, objects.as_ref())).await;
-        let bytes = bytes.unwrap_or(Err(InsertError::Call(CallError::OutOfTime { call: INSERT, sent: false })))?;
+        let bytes =
+            bytes.unwrap_or(Err(InsertError::Call(CallError::OutOfTime { call: INSERT, sent: false })))?;
         let now_ms = self.clock.unix_ms();
         let mut state = self.lock();
         let key = JobKey::from(&load.job);

@@ -45,7 +45,10 @@ impl Ground {
     /// What is missing or wrong, in words, all problems of all mappings at once.
     pub fn read(dir: &Path, mappings: Option<&Path>, fallback: &Path) -> anyhow::Result<Self> {
         if !dir.is_dir() {
-            bail!("there is no folder {}; give the folder that is laid out as DMS lays out a bucket", dir.display());
+            bail!(
+                "there is no folder {}; give the folder that is laid out as DMS lays out a bucket",
+                dir.display()
+            );
         }
         let own = dir.join(MAPPINGS_FOLDER);
         let mappings_path = match mappings {

@@ -87,8 +87,11 @@ async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     if args.fresh {
         throw_away(&warehouse_folder)?;
     }
-    let options =
-        emulator::Options { port: args.port, data_dir: Some(warehouse_folder.clone()), ..emulator::Options::default() };
+    let options = emulator::Options {
+        port: args.port,
+        data_dir: Some(warehouse_folder.clone()),
+        ..emulator::Options::default()
+    };
     let bigquery = emulator::start(options).await?;
     println!(
         "{} files below {}, into the embedded BigQuery at {} (its tables: {})",
@@ -189,7 +192,8 @@ async fn count_rows<'a>(
             path.extend(["tables", &table.table]);
         }
         let answer: serde_json::Value = client.get(url).send().await?.json().await?;
-        let rows = answer.get("numRows").and_then(serde_json::Value::as_str).and_then(|rows| rows.parse().ok());
+        let rows =
+            answer.get("numRows").and_then(serde_json::Value::as_str).and_then(|rows| rows.parse().ok());
         counts.insert(table.clone(), rows.unwrap_or_default());
     }
     Ok(counts)

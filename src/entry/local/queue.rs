@@ -100,5 +100,6 @@ fn last_by_message(records: &[Record]) -> HashMap<String, Record> {
 
 fn may_pass(message: &Message, last: &HashMap<String, Record>) -> bool {
     let disposition = last.get(&message.id).and_then(|record| record.disposition);
-    message.receive_count < RECEIVES_MAX && disposition.is_none_or(|disposition| disposition.passes_by_itself())
+    message.receive_count < RECEIVES_MAX
+        && disposition.is_none_or(|disposition| disposition.passes_by_itself())
 }
