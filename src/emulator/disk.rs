@@ -33,6 +33,10 @@ impl Disk {
     pub(crate) fn open(folder: Option<&Path>) -> Result<Self, EmulatorError> {
         let root = folder.map_or_else(temporary_folder, Path::to_path_buf);
         let failed = |source| EmulatorError::Folder { folder: root.clone(), source };
+        // Starting removes what nothing refers to, so it must not be started on somebody's other files.
+        if root.exists() && !root.join("lock").exists() && !list(&root).map_err(failed)?.is_empty() {
+            return Err(EmulatorError::ForeignFolder { folder: root });
+        }
         for part in ["jobs", "uploads", "tables"] {
             fs::create_dir_all(root.join(part)).map_err(failed)?;
         }
