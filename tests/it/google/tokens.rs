@@ -168,7 +168,8 @@ async fn without_usable_credentials_every_call_is_denied_with_the_reason_and_not
 #[tokio::test]
 async fn a_missing_file_and_missing_credentials_are_named() {
     let server = Server::start(vec![Reply::json(200, &job("DONE"))]).await;
-    let nowhere = Settings { access: Access::CredentialFile("/nowhere/key.json".into()), ..settings(&server) };
+    let nowhere =
+        Settings { access: Access::CredentialFile("/nowhere/key.json".into()), ..settings(&server) };
     let found = client_with(nowhere).await.get_job(&job_ref(), ample()).await;
     let text = found.expect_err("there is no token").to_string();
     assert!(text.contains("cannot read /nowhere/key.json"), "{text}");
@@ -254,7 +255,11 @@ async fn an_emulator_is_used_without_credentials() {
     let server = Server::start(vec![Reply::json(200, &job("DONE"))]).await;
     client(&server).await.get_job(&job_ref(), ample()).await.expect("an answer");
     let header = server.requests()[0].header("authorization").map(str::to_owned);
-    assert_eq!(header.as_deref(), Some("Bearer emulator"), "the crate sends a header always; this one opens nothing");
+    assert_eq!(
+        header.as_deref(),
+        Some("Bearer emulator"),
+        "the crate sends a header always; this one opens nothing"
+    );
 }
 
 /// Decodes base64 of the URL alphabet without padding.
