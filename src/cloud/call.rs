@@ -348,12 +348,13 @@ where
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::expect_used, reason = "a test may stop where its premise fails")]
-
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    use async_trait::async_trait;
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::cloud::clock::SystemClock;
 
     fn refusal(status: u16, reason: &str) -> Refusal {
         Refusal { status, reason: reason.to_owned(), message: String::new(), retry_after: None }
@@ -413,16 +414,43 @@ mod tests {
         }
     }
 
+    /// A clock on which only waiting takes time.
+    struct Waits {
+        begun: Instant,
+        waited: Mutex<Duration>,
+    }
+
+    impl Waits {
+        fn waited(&self) -> Duration {
+            *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    #[async_trait]
+    impl Clock for Waits {
+        fn unix_ms(&self) -> u64 {
+            0
+        }
+
+        fn now(&self) -> Instant {
+            self.begun + self.waited()
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+        }
+    }
+
     /// Fails a few times, and says how often it was tried and how long that took.
     async fn tried(failures: u32, error: fn() -> CallError, left: Duration) -> (bool, u32, Duration) {
         let tries = AtomicU32::new(0);
-        let begun = SystemClock.now();
-        let deadline = Deadline::at(begun + left);
-        let done = repeat(Tries::FEW, &SystemClock, &Jitter::none(), deadline, || async {
+        let clock = Waits { begun: Instant::now(), waited: Mutex::default() };
+        let deadline = Deadline::at(clock.begun + left);
+        let done = repeat(Tries::FEW, &clock, &Jitter::none(), deadline, || async {
             if tries.fetch_add(1, Ordering::Relaxed) < failures { Err(error()) } else { Ok(()) }
         })
         .await;
-        (done.is_ok(), tries.into_inner(), SystemClock.now() - begun)
+        (done.is_ok(), tries.into_inner(), clock.waited())
     }
 
     fn unavailable() -> CallError {
@@ -436,7 +464,7 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_may_pass_is_tried_three_times_with_longer_and_longer_waits() {
         assert_eq!(tried(0, unavailable, MINUTE).await, (true, 1, Duration::ZERO));
         assert_eq!(tried(1, unavailable, MINUTE).await, (true, 2, Duration::from_millis(100)));
@@ -444,7 +472,7 @@ mod tests {
         assert_eq!(tried(3, unavailable, MINUTE).await, (false, 3, Duration::from_millis(500)));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn what_will_not_pass_or_may_have_happened_is_tried_once() {
         assert_eq!(
             tried(1, || Effect::Write.no_answer("call", ""), MINUTE).await,
@@ -454,7 +482,7 @@ mod tests {
         assert_eq!(tried(1, || refusal(403, "").into_error("call", Effect::Read), MINUTE).await.1, 1);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_wait_is_as_long_as_was_asked_for_or_not_begun() {
         assert_eq!(tried(1, || patient(2), MINUTE).await, (true, 2, Duration::from_secs(2)));
         assert_eq!(tried(1, || patient(3), MINUTE).await, (false, 1, Duration::ZERO));
