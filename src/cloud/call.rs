@@ -345,3 +345,158 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, PoisonError};
+
+    use async_trait::async_trait;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn refusal(status: u16, reason: &str) -> Refusal {
+        Refusal { status, reason: reason.to_owned(), message: String::new(), retry_after: None }
+    }
+
+    fn variant(error: &CallError) -> String {
+        format!("{error:?}").split(' ').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn an_answer_means_what_its_reason_says_and_then_what_its_status_says() {
+        let cases = [
+            (403, "rateLimitExceeded", "Throttled", "Throttled"),
+            (403, "userRateLimitExceeded", "Throttled", "Throttled"),
+            (400, "jobRateLimitExceeded", "Throttled", "Throttled"),
+            (503, "SlowDown", "Throttled", "Throttled"),
+            (429, "", "Throttled", "Throttled"),
+            (403, "quotaExceeded", "QuotaExceeded", "QuotaExceeded"),
+            (400, "jobBackendError", "Unavailable", "Unanswered"),
+            (400, "tableUnavailable", "Unavailable", "Unanswered"),
+            (401, "", "Denied", "Denied"),
+            (403, "accessDenied", "Denied", "Denied"),
+            (403, "", "Denied", "Denied"),
+            (407, "", "Denied", "Denied"),
+            (404, "notFound", "NotFound", "NotFound"),
+            (408, "", "Unavailable", "Unanswered"),
+            (400, "invalid", "Rejected", "Rejected"),
+            (409, "duplicate", "Rejected", "Rejected"),
+            (413, "", "Rejected", "Rejected"),
+            (501, "notImplemented", "Rejected", "Rejected"),
+            (500, "", "Unavailable", "Unanswered"),
+            (502, "", "Unavailable", "Unanswered"),
+            (503, "backendError", "Unavailable", "Unanswered"),
+            // Nothing that we know: the careful default.
+            (302, "", "Unavailable", "Unanswered"),
+            (200, "", "Unavailable", "Unanswered"),
+            (0, "", "Unavailable", "Unanswered"),
+            (999, "", "Unavailable", "Unanswered"),
+        ];
+        for (status, reason, read, write) in cases {
+            let of = |effect| variant(&refusal(status, reason).into_error("call", effect));
+            assert_eq!(of(Effect::Read), read, "{status} {reason}, reading");
+            assert_eq!(of(Effect::Write), write, "{status} {reason}, writing");
+        }
+    }
+
+    #[test]
+    fn only_an_unanswered_write_may_have_happened() {
+        for status in 0..=999 {
+            assert!(!refusal(status, "").into_error("call", Effect::Read).may_have_happened());
+            let error = refusal(status, "").into_error("call", Effect::Write);
+            assert_eq!(error.may_have_happened(), variant(&error) == "Unanswered", "{status}");
+            assert!(
+                !(error.may_have_happened() && error.may_be_repeated()),
+                "a write is not repeated blindly"
+            );
+        }
+    }
+
+    /// A clock on which only waiting takes time.
+    struct Waits {
+        begun: Instant,
+        waited: Mutex<Duration>,
+    }
+
+    impl Waits {
+        fn waited(&self) -> Duration {
+            *self.waited.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    #[async_trait]
+    impl Clock for Waits {
+        fn unix_ms(&self) -> u64 {
+            0
+        }
+
+        fn now(&self) -> Instant {
+            self.begun + self.waited()
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            *self.waited.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+        }
+    }
+
+    /// Fails a few times, and says how often it was tried and how long that took.
+    async fn tried(failures: u32, error: fn() -> CallError, left: Duration) -> (bool, u32, Duration) {
+        let tries = AtomicU32::new(0);
+        let clock = Waits { begun: Instant::now(), waited: Mutex::default() };
+        let deadline = Deadline::at(clock.begun + left);
+        let done = repeat(Tries::FEW, &clock, &Jitter::none(), deadline, || async {
+            if tries.fetch_add(1, Ordering::Relaxed) < failures { Err(error()) } else { Ok(()) }
+        })
+        .await;
+        (done.is_ok(), tries.into_inner(), clock.waited())
+    }
+
+    fn unavailable() -> CallError {
+        Effect::Read.no_answer("call", "")
+    }
+
+    fn patient(seconds: u64) -> CallError {
+        let wait = Some(Duration::from_secs(seconds));
+        Refusal { retry_after: wait, ..refusal(429, "") }.into_error("call", Effect::Read)
+    }
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn what_may_pass_is_tried_three_times_with_longer_and_longer_waits() {
+        assert_eq!(tried(0, unavailable, MINUTE).await, (true, 1, Duration::ZERO));
+        assert_eq!(tried(1, unavailable, MINUTE).await, (true, 2, Duration::from_millis(100)));
+        assert_eq!(tried(2, unavailable, MINUTE).await, (true, 3, Duration::from_millis(500)));
+        assert_eq!(tried(3, unavailable, MINUTE).await, (false, 3, Duration::from_millis(500)));
+    }
+
+    #[tokio::test]
+    async fn what_will_not_pass_or_may_have_happened_is_tried_once() {
+        assert_eq!(
+            tried(1, || Effect::Write.no_answer("call", ""), MINUTE).await,
+            (false, 1, Duration::ZERO)
+        );
+        assert_eq!(tried(1, || refusal(400, "").into_error("call", Effect::Read), MINUTE).await.1, 1);
+        assert_eq!(tried(1, || refusal(403, "").into_error("call", Effect::Read), MINUTE).await.1, 1);
+    }
+
+    #[tokio::test]
+    async fn a_wait_is_as_long_as_was_asked_for_or_not_begun() {
+        assert_eq!(tried(1, || patient(2), MINUTE).await, (true, 2, Duration::from_secs(2)));
+        assert_eq!(tried(1, || patient(3), MINUTE).await, (false, 1, Duration::ZERO));
+        assert_eq!(tried(1, unavailable, Duration::from_millis(50)).await, (false, 1, Duration::ZERO));
+    }
+
+    #[test]
+    fn jitter_shortens_a_wait_by_half_at_most() {
+        let wait = Duration::from_secs(2);
+        assert_eq!(Jitter::none().shorten(wait), wait);
+        assert_eq!(Jitter::from_fn(|| 7.0).shorten(wait), wait / 2);
+        let random = Jitter::random();
+        let waits: Vec<Duration> = (0..100).map(|_| random.shorten(wait)).collect();
+        assert!(waits.iter().all(|shorter| *shorter >= wait / 2 && *shorter <= wait));
+        assert!(waits.iter().any(|shorter| *shorter != waits[0]), "random numbers differ");
+    }
+}

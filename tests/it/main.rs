@@ -14,7 +14,7 @@ mod google;
 mod job_ids;
 mod route_properties;
 mod s3_answers;
-mod footer;
 mod samples;
 mod schema;
 mod emulator;
+mod warehouse;

@@ -312,3 +312,122 @@ pub(super) fn persisted_bytes(range: Option<&str>) -> Result<u64, Unreadable> {
     let bytes = last.and_then(|last| last.parse::<u64>().ok()).and_then(|last| last.checked_add(1));
     bytes.ok_or_else(|| Unreadable { what: "range from 0", detail: one_line(range) })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "a test may stop where its premise fails")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_come_as_strings_or_as_numbers() {
+        for rows in [json!("42"), json!(42)] {
+            let body = json!({
+                "jobReference": {"jobId": "a"},
+                "status": {"state": "DONE"},
+                "statistics": {"load": {"outputRows": rows}},
+            });
+            assert_eq!(job_record(body).expect("a job").output_rows, Some(42));
+        }
+    }
+
+    #[test]
+    fn what_is_no_job_is_not_read_as_one() {
+        let bodies = [
+            json!(null),
+            json!({}),
+            json!({"jobReference": {"jobId": "a"}}),
+            json!({"jobReference": {"jobId": "a"}, "status": {}}),
+            json!({"jobReference": {"jobId": "a"}, "status": {"state": "PAUSED"}}),
+            json!({"jobReference": {}, "status": {"state": "DONE"}}),
+            json!({"jobReference": {"jobId": "a"}, "status": {"state": "DONE"},
+                   "statistics": {"load": {"outputRows": "many"}}}),
+            json!({"jobReference": {"jobId": "a"}, "status": {"state": "DONE"},
+                   "statistics": {"load": {"outputRows": -1}}}),
+        ];
+        for body in bodies {
+            assert!(job_record(body.clone()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_no_load_has_no_destination() {
+        let body = json!({
+            "jobReference": {"jobId": "a"},
+            "configuration": {"query": {"query": "SELECT 1"}},
+            "status": {"state": "RUNNING"},
+        });
+        let record = job_record(body).expect("a job");
+        assert_eq!((record.destination, record.state), (None, JobState::Running));
+    }
+
+    #[test]
+    fn types_have_their_api_names() {
+        let cases = [
+            ("INT64", "INTEGER"),
+            ("FLOAT64", "FLOAT"),
+            ("BOOL", "BOOLEAN"),
+            ("STRUCT", "RECORD"),
+            ("DECIMAL", "NUMERIC"),
+            ("BIGDECIMAL", "BIGNUMERIC"),
+            ("string", "STRING"),
+            ("RANGE", "RANGE"),
+            ("SOME_NEW_TYPE", "SOME_NEW_TYPE"),
+        ];
+        for (spelt, expected) in cases {
+            assert_eq!(api_type(spelt), expected);
+        }
+    }
+
+    #[test]
+    fn the_range_of_a_308_counts_from_zero_to_its_last_byte() {
+        assert_eq!(persisted_bytes(None), Ok(0));
+        assert_eq!(persisted_bytes(Some("bytes=0-0")), Ok(1));
+        assert_eq!(persisted_bytes(Some(" bytes=0-524287 ")), Ok(524_288));
+        assert_eq!(persisted_bytes(Some("0-9")), Ok(10), "as one emulator writes it");
+        let unreadable = [
+            "",
+            "bytes=",
+            "bytes=0-",
+            "bytes=5-9",
+            "bytes=0-x",
+            "bytes=0--1",
+            "bytes=0-18446744073709551615",
+        ];
+        for range in unreadable {
+            assert!(persisted_bytes(Some(range)).is_err(), "{range:?}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_as_a_date() {
+        let now_ms = 784_111_777_000;
+        assert_eq!(retry_after(" 120 ", now_ms), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:40 GMT", now_ms), Some(Duration::from_secs(3)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:30 GMT", now_ms), Some(Duration::ZERO));
+        for nonsense in ["", "soon", "-1", "1.5"] {
+            assert_eq!(retry_after(nonsense, now_ms), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_refusal_becomes_one_short_line() {
+        let long = "x".repeat(5000);
+        let bodies = [
+            (br#"{"error": {"code": 403, "message": "a\nb"}}"#.to_vec(), "a b"),
+            (br#"{"error": "invalid_grant", "error_description": "no"}"#.to_vec(), "no"),
+            (b"<html><title>502\r\n Bad</title>".to_vec(), "502 Bad"),
+            (b"  <html>".to_vec(), "a page without a title"),
+            (b"plain \x1b[31m words\n".to_vec(), "plain [31m words"),
+            (b"\xff\xfe".to_vec(), "\u{fffd}\u{fffd}"),
+            (b"".to_vec(), ""),
+            (br#"{"error": []}"#.to_vec(), r#"{"error": []}"#),
+        ];
+        for (body, message) in bodies {
+            assert_eq!(refusal(403, None, &body).message, message);
+        }
+        assert_eq!(refusal(403, None, long.as_bytes()).message.chars().count(), MESSAGE_CHARS + 1);
+    }
+}

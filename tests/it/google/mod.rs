@@ -3,6 +3,7 @@
 
 mod insert;
 mod object;
+mod process;
 mod reads;
 mod server;
 mod sessions;
