@@ -4,6 +4,7 @@
 
 mod google;
 mod objects;
+mod runtime_api;
 mod s3_answers;
 mod cases;
 mod cases_events;
