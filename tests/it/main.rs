@@ -2,20 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
-mod google;
-mod objects;
-mod runtime_api;
-mod s3_answers;
 mod cases;
 mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod footer;
 mod google;
 mod job_ids;
 mod objects;
 mod route_properties;
+mod runtime_api;
 mod s3_answers;
-mod footer;
 mod samples;
 mod schema;
