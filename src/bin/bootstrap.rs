@@ -1,5 +1,6 @@
 //! `bootstrap`, the Lambda function: AWS's runtime calls it, it calls [`dms2bq::entry::lambda`].
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,13 +15,22 @@ use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 const INIT_NETWORK_BUDGET: Duration = Duration::from_secs(3);
 
 #[tokio::main]
-async fn main() -> Result<(), lambda_runtime::Error> {
+async fn main() -> ExitCode {
     telemetry::init(telemetry::Format::Json, Config::log_directives().as_deref(), "info");
     install_crypto();
-    let started = start().await.inspect_err(|error| {
-        tracing::error!(target: "dms2bq", code = "config.unusable", reason = format!("{error:#}"), "cannot start");
-    })?;
-    let handler = Arc::new(started);
+    // An error is logged here and not returned: Rust would print it, and all output is lines of JSON.
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let reason = format!("{error:#}");
+            tracing::error!(target: "dms2bq", code = "config.unusable", reason, "cannot run");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
+    let handler = Arc::new(start().await?);
     if let Err(detail) = handler.prefetch_mappings(INIT_NETWORK_BUDGET).await {
         tracing::error!(target: "dms2bq", code = "mapping.unusable", reason = detail, "no mappings yet");
     }
@@ -32,6 +42,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         }
     }))
     .await
+    .map_err(anyhow::Error::from_boxed)
 }
 
 async fn start() -> anyhow::Result<entry::lambda::Handler> {

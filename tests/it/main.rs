@@ -13,6 +13,7 @@ mod footer;
 mod google;
 mod job_ids;
 mod route_properties;
+mod runtime_api;
 mod s3_answers;
 mod samples;
 mod schema;
