@@ -13,10 +13,12 @@ the ten files within 32 MiB of it. Exits with 1 beyond a limit, or if not all wa
 
     --warehouse void   uploads into a server that counts and forgets instead, to leave the embedded BigQuery's speed out
     --keep DIR         makes the files in DIR and leaves them there
-    --bootstrap FILE   measures another build
+    --bootstrap FILE   measures this build instead of making one
+    --dms2bq FILE      takes the embedded BigQuery from this build instead of making one
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -31,6 +33,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BUCKET = "acme-landing"
 MIB = 1024 * 1024
 DEADLINE_S = 900
+LAMBDA_BUILD = ["--no-default-features", "--profile", "lambda", "--bin", "bootstrap"]
 
 MAPPING = {
     "source": {"bucket": BUCKET, "bucket_folder": "dms"},
@@ -41,14 +44,20 @@ MAPPING = {
 
 def main():
     arguments = parse_arguments()
-    target = build(arguments.warehouse)
-    bootstrap = arguments.bootstrap or target / "lambda" / "bootstrap"
+    target = target_folder()
+    programs = Programs(
+        bootstrap=arguments.bootstrap or build(target / "lambda/bootstrap", LAMBDA_BUILD),
+        make=build(target / "debug/examples/make-samples", ["--example", "make-samples"]),
+        dms2bq=None,
+    )
+    if arguments.warehouse == "embedded":
+        programs.dms2bq = arguments.dms2bq or build(target / "release/dms2bq", ["--release", "--bin", "dms2bq"])
     with tempfile.TemporaryDirectory(prefix="dms2bq-memory-") as scratch:
         scratch = pathlib.Path(scratch)
-        folder = make_files(target, arguments.keep or scratch / "files")
+        folder = make_files(programs.make, arguments.keep or scratch / "files")
         (scratch / "mapping.json").write_text(json.dumps(MAPPING))
         runs = [
-            measure(name, files, folder, scratch, bootstrap, target, arguments.warehouse)
+            measure(name, files, folder, scratch, programs)
             for name, files in (
                 ("one file of 1 MB", ["small.parquet"]),
                 ("one file of 1 GB", ["large.parquet"]),
@@ -63,40 +72,43 @@ def parse_arguments():
     parser.add_argument("--warehouse", choices=["embedded", "void"], default="embedded")
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("--bootstrap", type=pathlib.Path)
+    parser.add_argument("--dms2bq", type=pathlib.Path)
     return parser.parse_args()
 
 
-def build(warehouse):
-    """Builds what is needed and gives the target folder. Only what is measured needs the Lambda's profile."""
-    builds = [
-        ["--no-default-features", "--profile", "lambda", "--bin", "bootstrap"],
-        ["--example", "make-samples"],
-    ]
-    if warehouse == "embedded":
-        builds.append(["--release", "--bin", "dms2bq"])
-    for options in builds:
-        subprocess.run(["cargo", "build", "--quiet", "--locked", *options], cwd=REPOSITORY, check=True)
+@dataclasses.dataclass
+class Programs:
+    bootstrap: pathlib.Path
+    make: pathlib.Path
+    dms2bq: pathlib.Path | None
+
+
+def target_folder():
     command = ["cargo", "metadata", "--format-version=1", "--no-deps"]
     metadata = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
     return pathlib.Path(json.loads(metadata.stdout)["target_directory"])
 
 
-def make_files(target, folder):
+def build(program, options):
+    subprocess.run(["cargo", "build", "--quiet", "--locked", *options], cwd=REPOSITORY, check=True)
+    return program
+
+
+def make_files(make, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, size in (("small", 1_000_000), ("medium", 200_000_000), ("large", 1_000_000_000)):
         path = folder / f"{name}.parquet"
         if not path.exists():
-            make = target / "debug" / "examples" / "make-samples"
             subprocess.run([make, path, str(size)], check=True)
     return folder
 
 
-def measure(name, files, folder, scratch, bootstrap, target, warehouse):
+def measure(name, files, folder, scratch, programs):
     """Lets a fresh bootstrap load the files in one invocation, and reads its peak before it is stopped."""
     objects = {f"dms/game/player_{n}/LOAD00000001.parquet": folder / file for n, file in enumerate(files)}
     s3 = servers.start(servers.Objects(BUCKET, objects))
     runtime = servers.start(servers.RuntimeApi(batch(objects), DEADLINE_S))
-    with servers.warehouse(warehouse, target / "release" / "dms2bq", scratch) as bigquery:
+    with servers.warehouse(programs.dms2bq, scratch) as bigquery:
         environment = {
             "PATH": os.environ["PATH"],
             "AWS_LAMBDA_RUNTIME_API": runtime.address,
@@ -113,7 +125,7 @@ def measure(name, files, folder, scratch, bootstrap, target, warehouse):
         }
         log_path = scratch / "bootstrap.log"
         with open(log_path, "wb") as log:
-            process = subprocess.Popen([bootstrap], env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen([programs.bootstrap], env=environment, stdout=log, stderr=log)
             start = time.monotonic()
             try:
                 answer = runtime.wait_for_answer(process, DEADLINE_S)

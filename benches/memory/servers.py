@@ -22,6 +22,9 @@ class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, *_):
+        """A client that was stopped is no error of ours."""
+
 
 class Running:
     """A server on a free port of the loopback."""
@@ -170,9 +173,9 @@ class RuntimeApi:
 
 
 @contextlib.contextmanager
-def warehouse(kind, dms2bq, scratch):
-    """Gives the base URL of a BigQuery."""
-    if kind == "void":
+def warehouse(dms2bq, scratch):
+    """Gives the base URL of a BigQuery: the embedded one, or the void without it."""
+    if dms2bq is None:
         server = start(Void())
         yield f"http://{server.address}"
         return server.stop()
@@ -205,7 +208,7 @@ def create_dataset(url):
 
 
 class Void:
-    """A BigQuery that takes every upload, counts its bytes and has no tables. Jobs end at once."""
+    """A BigQuery that has no tables, and forgets what is uploaded. Jobs end at once."""
 
     def __init__(self):
         self.sessions = {}
@@ -220,8 +223,7 @@ class Void:
             location = f"http://{self.address}{url.path}?uploadType=resumable&upload_id={session}"
             return request.reply(200, {"Location": location})
         if request.command == "PUT" and "upload_id" in query:
-            request.drain()
-            return request.reply_json(200, self.done(self.sessions[query["upload_id"][0]]))
+            return self.take_chunk(request, self.sessions[query["upload_id"][0]])
         if request.command == "POST" and query.get("uploadType") == ["multipart"]:
             body = request.body()
             text = body[body.index(b"{") :].decode("latin-1")
@@ -229,8 +231,17 @@ class Void:
         request.drain()
         if re.search(r"/datasets/[^/]+$", url.path):
             return request.reply_json(200, {"id": "acme-dw:memory"})
-        missing = {"code": 404, "message": "Not found", "errors": [{"reason": "notFound", "message": "Not found"}]}
+        message = "Not found: " + ("Table" if "/tables/" in url.path else "Job") + " acme-dw:memory"
+        missing = {"code": 404, "message": message, "errors": [{"reason": "notFound", "message": message}]}
         return request.reply_json(404, {"error": missing})
+
+    def take_chunk(self, request, job):
+        first, last, total = map(int, re.findall(r"\d+", request.headers["Content-Range"]))
+        if request.drain() != last - first + 1:
+            return request.reply(400, body=b"some of the chunk is missing")
+        if last + 1 < total:
+            return request.reply(308, {"Range": f"bytes=0-{last}"})
+        return request.reply_json(200, self.done(job))
 
     @staticmethod
     def done(job):

@@ -68,7 +68,8 @@ impl SchemaError {
 pub fn inferred_type(kind: &ColumnKind) -> &'static str {
     match kind {
         ColumnKind::Boolean => "BOOLEAN",
-        ColumnKind::Integer { .. } => "INTEGER",
+        // A column of pyarrow's type `null` lands as INTEGER (broadinstitute/depmap_omics#152).
+        ColumnKind::Integer { .. } | ColumnKind::Null => "INTEGER",
         ColumnKind::Float | ColumnKind::Double => "FLOAT",
         ColumnKind::Decimal { precision, scale, .. } => decimal_type(*precision, *scale),
         ColumnKind::Date => "DATE",
@@ -81,7 +82,6 @@ pub fn inferred_type(kind: &ColumnKind) -> &'static str {
         | ColumnKind::Float16
         | ColumnKind::Interval
         | ColumnKind::Bytes
-        | ColumnKind::Null
         | ColumnKind::Unknown { .. } => "BYTES",
         ColumnKind::Group { .. } => "RECORD",
     }

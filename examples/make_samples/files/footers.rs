@@ -132,10 +132,6 @@ fn kinds() -> Vec<Case> {
         ("object.unsupported_column/json", only(Leaf::new("doc", 6).converted(19))),
         ("object.unsupported_column/bson", only(Leaf::new("doc", 6).converted(20))),
         ("object.unsupported_column/decimal_in_bytes", only(Leaf::new("amount", 6).decimal(20, 2))),
-        (
-            "object.unsupported_column/always_null",
-            only(Leaf::new("nothing", 1).logical(11, Struct::default())),
-        ),
         ("object.unsupported_column/variant", only(Leaf::new("any", 6).logical(16, Struct::default()))),
         ("object.unsupported_column/sixty_levels", file(&nested(deep, 1), 1)),
     ]
@@ -184,6 +180,7 @@ fn logical_types() -> Vec<Struct> {
         Leaf::new("small", 1).logical(10, Struct::default().byte(1, 16).boolean(2, false)).element(),
         Leaf::new("hive_time", 3).element(),
         Leaf::new("hash", 7).length(20).element(),
+        Leaf::new("nothing", 1).logical(11, Struct::default()).element(),
     ])
 }
 

@@ -117,7 +117,6 @@ fn unsupported(kind: &ColumnKind) -> Option<&'static str> {
         ColumnKind::Uuid => Some("a UUID in 16 bytes"),
         ColumnKind::Float16 => Some("FLOAT16"),
         ColumnKind::Interval => Some("INTERVAL"),
-        ColumnKind::Null => Some("UNKNOWN, the type of columns that are always null"),
         ColumnKind::Unknown { .. } => Some("an annotation that is not known"),
         ColumnKind::Boolean
         | ColumnKind::Integer { .. }
@@ -131,6 +130,7 @@ fn unsupported(kind: &ColumnKind) -> Option<&'static str> {
         | ColumnKind::Text
         | ColumnKind::Enum
         | ColumnKind::Bytes
+        | ColumnKind::Null
         | ColumnKind::Group { .. } => None,
     }
 }
