@@ -1,11 +1,17 @@
 //! `dms2bq`, the command line.
 
+use std::io;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
-use dms2bq::config::Config;
-use dms2bq::entry::{check, emulator, local};
+use dms2bq::config::{Config, MappingsLocation};
+use dms2bq::entry::{assemble, check, emulator, explain, load, local};
+use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
+
+/// The exit code of "could not even begin", as clap uses it for a command line it cannot read.
+const EXIT_USAGE: u8 = 2;
 
 /// Brings the Parquet files that AWS DMS writes to S3 into Google BigQuery: every row once.
 ///
@@ -17,8 +23,11 @@ use dms2bq::telemetry;
 ///
 ///   dms2bq check
 ///   dms2bq explain s3://acme-landing/dms/casino-a/game/player/LOAD00000001.parquet
+///
+/// The environment says where things are: DMS2BQ_MAPPINGS (a file, a folder or s3://bucket/prefix; default
+/// `mappings`), GOOGLE_APPLICATION_CREDENTIALS or BIGQUERY_EMULATOR_HOST, and what every AWS SDK reads.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true, verbatim_doc_comment, max_term_width = 100)]
+#[command(name = "dms2bq", version, arg_required_else_help = true, verbatim_doc_comment)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,14 +36,18 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Local(local::LocalArgs),
-    Emulator(emulator::EmulatorArgs),
+    Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
-    /// Print a script that completes dms2bq's commands in your shell.
+    Load(load::LoadArgs),
+    Emulator(emulator::EmulatorArgs),
+    /// Print a script that completes dms2bq's commands in your shell
     ///
-    /// For bash: `dms2bq completions bash > ~/.local/share/bash-completion/completions/dms2bq`
+    /// For bash:
+    ///
+    ///   dms2bq completions bash > ~/.local/share/bash-completion/completions/dms2bq
     #[command(verbatim_doc_comment)]
     Completions {
-        /// Which shell.
+        /// Which shell
         shell: clap_complete::Shell,
     },
 }
@@ -44,22 +57,46 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::init(telemetry::Format::Terminal, Config::log_directives().as_deref(), "off");
     dms2bq::cloud::google::install_crypto();
-    let config = match Config::from_env() {
-        Ok(config) => config,
+    match run(cli.command).await {
+        Ok(exit_code) => exit_code,
         Err(error) => {
-            eprintln!("error: {error} [{}]", error.code());
-            return ExitCode::from(2);
-        }
-    };
-    match cli.command {
-        Command::Local(args) => local::run(args, &config).await,
-        Command::Emulator(_args) => ExitCode::SUCCESS,
-        Command::Check(_args) => ExitCode::SUCCESS,
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dms2bq", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            eprintln!("error: {error:#}");
+            ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    Ok(match command {
+        Command::Local(args) => local::run(args, &Config::from_env()?).await,
+        Command::Load(args) => load::run(args, &Config::from_env()?).await,
+        Command::Explain(args) => {
+            let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
+                .context("the mappings have problems; `dms2bq check` explains each")?;
+            explain::run(&args, &mappings, &mut io::stdin(), &mut io::stdout())?.into()
+        }
+        Command::Check(args) => match Config::from_env()?.mappings {
+            MappingsLocation::Local(path) => check::run(&args, &path, &mut io::stdout())?.into(),
+            MappingsLocation::S3(_) => {
+                let files = mapping_files(&Config::from_env()?).await?;
+                check::report(args.format, files, &mut io::stdout())?.into()
+            }
+        },
+        Command::Emulator(args) => {
+            emulator::run(args).await?;
+            ExitCode::SUCCESS
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "dms2bq", &mut io::stdout());
+            ExitCode::SUCCESS
+        }
+    })
+}
+
+/// The mapping files that the environment names, from this machine or from S3.
+async fn mapping_files(config: &Config) -> anyhow::Result<Vec<MappingFile>> {
+    let files = assemble::mapping_files(config).await;
+    files.map_err(|detail| anyhow::anyhow!("{detail}"))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -17,6 +18,9 @@ use crate::entry::mapping_store::{MappingSource, MappingStore};
 use crate::outcome::record::Chain;
 use crate::pipeline::Pipeline;
 use crate::route::MappingFile;
+
+/// How long a person at a terminal waits for mappings in S3.
+const MAPPINGS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The handler that the environment asks for. Nothing here touches the network: tokens, mappings in S3 and
 /// credentials are fetched when they are first needed.
@@ -42,6 +46,15 @@ async fn pipeline(
     )?;
     let warehouse = BigQuery::new(settings, Arc::clone(&clock)).await?;
     Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+}
+
+/// The mapping files that the environment names, from this machine or from S3.
+///
+/// # Errors
+/// What keeps them from being read, in words.
+pub async fn mapping_files(config: &Config) -> Result<Vec<MappingFile>, String> {
+    let no_hurry = Deadline::at(SystemClock.now() + MAPPINGS_TIMEOUT);
+    mapping_source(config, &aws::sdk_config().await).read(no_hurry).await
 }
 
 fn mapping_source(config: &Config, sdk_config: &SdkConfig) -> Arc<dyn MappingSource> {

@@ -88,7 +88,11 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
             print(&record, args.format);
             return exit_code(&record);
         }
-        eprintln!("{}: {}; trying again", record.code.unwrap_or("?"), record.message.as_deref().unwrap_or("?"));
+        eprintln!(
+            "{}: {}; trying again",
+            record.code.unwrap_or("?"),
+            record.message.as_deref().unwrap_or("?")
+        );
         clock.sleep(PAUSE).await;
     }
 }

@@ -12,4 +12,6 @@ pub mod emulator;
 #[cfg(feature = "cli")]
 pub mod explain;
 #[cfg(feature = "cli")]
+pub mod load;
+#[cfg(feature = "cli")]
 pub mod local;

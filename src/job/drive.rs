@@ -78,7 +78,7 @@ impl Load<'_> {
         match source {
             // The only thing that a load's calls name and that may be missing is the dataset (or its project).
             CallError::NotFound { detail, .. } => self.dataset_not_found(detail),
-            source => JobError::Call { destination: self.route.destination.clone(), source },
+            source => JobError::Call { destination: Box::new(self.route.destination.clone()), source },
         }
     }
 
@@ -192,7 +192,7 @@ impl Driver {
                 }
             }
         }
-        Err(JobError::TooManyAttempts { attempts: ATTEMPTS_MAX, job: load.job(ATTEMPTS_MAX - 1) })
+        Err(JobError::TooManyAttempts { attempts: ATTEMPTS_MAX, job: Box::new(load.job(ATTEMPTS_MAX - 1)) })
     }
 
     async fn look(&self, load: &Load<'_>, attempt: u32) -> Result<Option<Found>, JobError> {
@@ -206,7 +206,7 @@ impl Driver {
         if let Some((job, failure)) = &progress.last_failure {
             if progress.jobs_made == JOBS_PER_RECEIVE {
                 let (reason, message) = (failure.reason.clone(), failure.message.clone());
-                return Err(JobError::Failed { job: job.clone(), reason, message });
+                return Err(JobError::Failed { job: Box::new(job.clone()), reason, message });
             }
             if progress.jobs_made > 0 {
                 self.clock.sleep(ATTEMPT_PAUSE * progress.jobs_made).await;
@@ -248,7 +248,7 @@ impl Driver {
         };
         let planned = plan.job(attempt);
         progress.footer = Some(footer);
-        planned.map_err(|source| JobError::Schema { destination: destination.clone(), source })
+        planned.map_err(|source| JobError::Schema { destination: Box::new(destination.clone()), source })
     }
 
     /// Sends the job until there is an answer; where none comes, looks whether it happened.
@@ -294,10 +294,10 @@ impl Driver {
                 Ok(Some(record)) => return adopt(load, job, record),
                 Ok(None) => match pauses.next() {
                     Some(pause) => self.clock.sleep(*pause).await,
-                    None => return Err(JobError::NotVisible { job }),
+                    None => return Err(JobError::NotVisible { job: Box::new(job) }),
                 },
                 Err(CallError::Denied { detail, .. }) => {
-                    return Err(JobError::Unreadable { job, detail });
+                    return Err(JobError::Unreadable { job: Box::new(job), detail });
                 }
                 Err(failure) => return Err(load.call_error(failure)),
             }
@@ -356,7 +356,7 @@ impl Driver {
     fn still_running(&self, job: JobRef, record: &JobRecord, progress: &Progress) -> JobError {
         let waited = progress.waiting_since.map_or(Duration::ZERO, |since| self.clock.now() - since);
         JobError::Running {
-            job,
+            job: Box::new(job),
             state: if record.state == JobState::Pending { "pending" } else { "running" },
             waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
         }
@@ -383,7 +383,7 @@ impl Driver {
             && record.output_rows != Some(file_rows)
         {
             let output_rows = record.output_rows;
-            return Err(JobError::RowMismatch { job: load.job(attempt), file_rows, output_rows });
+            return Err(JobError::RowMismatch { job: Box::new(load.job(attempt)), file_rows, output_rows });
         }
         if let (Origin::Made, Some(read)) = (origin, footer) {
             let brought: Vec<&str> = read.footer.columns.iter().map(|column| column.name.as_str()).collect();
@@ -413,7 +413,11 @@ impl Driver {
             }
             TableLookup::Found(_) => return Ok(()),
         };
-        Err(JobError::TableRecreated { job: load.job(attempt), destination: destination.clone(), what })
+        Err(JobError::TableRecreated {
+            job: Box::new(load.job(attempt)),
+            destination: Box::new(destination.clone()),
+            what,
+        })
     }
 
     /// Says whether a failed job allows another attempt in this receive.
@@ -427,9 +431,9 @@ impl Driver {
         progress: &Progress,
     ) -> Result<(), JobError> {
         let ended_here = seen.made_here || !seen.was_done;
-        let job = load.job(attempt);
+        let job = Box::new(load.job(attempt));
         let message = failure.message.clone();
-        let destination = load.route.destination.clone();
+        let destination = Box::new(load.route.destination.clone());
         match judge(&failure.reason) {
             Verdict::MayPass => Ok(()),
             Verdict::MayPassIfSchemaMoved if seen.made_here && self.schema_moved(load, progress).await? => {
@@ -478,7 +482,7 @@ fn adopt(load: &Load<'_>, job: JobRef, record: JobRecord) -> Result<Found, JobEr
     };
     match difference {
         None => Ok(Found { record, origin: Origin::Adopted }),
-        Some(difference) => Err(JobError::IdCollision { job, difference }),
+        Some(difference) => Err(JobError::IdCollision { job: Box::new(job), difference }),
     }
 }
 

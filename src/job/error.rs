@@ -16,7 +16,7 @@ pub enum JobError {
     #[error("plan the load into {destination}")]
     Schema {
         /// Where it was to go.
-        destination: TableRef,
+        destination: Box<TableRef>,
         /// What is wrong with the columns.
         #[source]
         source: SchemaError,
@@ -25,7 +25,7 @@ pub enum JobError {
     #[error("BigQuery rejected job {job} ({reason}): {message}")]
     Rejected {
         /// The job, kept by BigQuery as failed.
-        job: JobRef,
+        job: Box<JobRef>,
         /// `errorResult.reason`.
         reason: String,
         /// `errorResult.message`.
@@ -35,7 +35,7 @@ pub enum JobError {
     #[error("job {job} failed ({reason}): {message}")]
     Failed {
         /// The last job tried.
-        job: JobRef,
+        job: Box<JobRef>,
         /// `errorResult.reason`.
         reason: String,
         /// `errorResult.message`.
@@ -45,7 +45,7 @@ pub enum JobError {
     #[error("job {job} met a used-up quota: {message}")]
     QuotaExceeded {
         /// The job that met it.
-        job: JobRef,
+        job: Box<JobRef>,
         /// BigQuery's message.
         message: String,
     },
@@ -53,9 +53,9 @@ pub enum JobError {
     #[error("job {job} may not write to {destination}: {message}")]
     DestinationDenied {
         /// The job that was refused.
-        job: JobRef,
+        job: Box<JobRef>,
         /// The destination.
-        destination: TableRef,
+        destination: Box<TableRef>,
         /// BigQuery's message.
         message: String,
     },
@@ -75,7 +75,7 @@ pub enum JobError {
     #[error("job {job} is still {state} after {waited_ms} ms")]
     Running {
         /// The job.
-        job: JobRef,
+        job: Box<JobRef>,
         /// `pending` or `running`.
         state: &'static str,
         /// How long this receive has waited for it.
@@ -85,7 +85,7 @@ pub enum JobError {
     #[error("job id {job} is taken by a job that is not ours: {difference}")]
     IdCollision {
         /// The id.
-        job: JobRef,
+        job: Box<JobRef>,
         /// What differs.
         difference: String,
     },
@@ -93,7 +93,7 @@ pub enum JobError {
     #[error("job {job} exists, but we may not read it: {detail}")]
     Unreadable {
         /// The job.
-        job: JobRef,
+        job: Box<JobRef>,
         /// What BigQuery said.
         detail: String,
     },
@@ -101,15 +101,15 @@ pub enum JobError {
     #[error("job {job} exists, but BigQuery does not find it yet")]
     NotVisible {
         /// The job.
-        job: JobRef,
+        job: Box<JobRef>,
     },
     /// The job loaded, and its table has been dropped or made anew since.
     #[error("job {job} loaded this object, but {destination} {what}")]
     TableRecreated {
         /// The job that loaded it.
-        job: JobRef,
+        job: Box<JobRef>,
         /// The destination.
-        destination: TableRef,
+        destination: Box<TableRef>,
         /// What has become of the table.
         what: &'static str,
     },
@@ -117,7 +117,7 @@ pub enum JobError {
     #[error("job {job} loaded {} of the {file_rows} rows of the file", .output_rows.map_or("an unknown number".to_owned(), |rows| rows.to_string()))]
     RowMismatch {
         /// The job.
-        job: JobRef,
+        job: Box<JobRef>,
         /// The rows that the footer announces.
         file_rows: u64,
         /// The rows that BigQuery says it added.
@@ -129,13 +129,13 @@ pub enum JobError {
         /// How many.
         attempts: u32,
         /// The last one.
-        job: JobRef,
+        job: Box<JobRef>,
     },
     /// A call to BigQuery failed.
     #[error("load into {destination}")]
     Call {
         /// Where it was to go.
-        destination: TableRef,
+        destination: Box<TableRef>,
         /// The call's failure.
         #[source]
         source: CallError,

@@ -149,7 +149,10 @@ impl fmt::Display for Misfit {
                 write!(f, "`{found}` looks like date folders: set source.date_partition")
             }
             Self::DateFolders { found, expected: Some(expected), .. } => {
-                write!(f, "`{found}` looks like date folders, but not {expected}: correct source.date_partition")
+                write!(
+                    f,
+                    "`{found}` looks like date folders, but not {expected}: correct source.date_partition"
+                )
             }
             Self::ImpossibleDate { found, expected } => {
                 write!(f, "`{found}` is no date of the mapping's shape {expected}")

@@ -89,7 +89,10 @@ fn every_line_of_json_has_every_field_in_its_order() {
         for line in answer.lines() {
             let fields: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
             let place = |name: &&str| line.find(&format!("\"{name}\":"));
-            assert!(FIELDS.iter().all(|name| fields.contains_key(*name)) && fields.len() == FIELDS.len(), "{line}");
+            assert!(
+                FIELDS.iter().all(|name| fields.contains_key(*name)) && fields.len() == FIELDS.len(),
+                "{line}"
+            );
             assert!(FIELDS.iter().map(|name| place(name)).is_sorted(), "{line}");
             let loads = fields["outcome"] == "load";
             assert!(loads || matches!(fields["outcome"].as_str(), Some("ignore" | "error")), "{line}");

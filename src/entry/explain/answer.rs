@@ -136,7 +136,10 @@ impl Answer {
         answer.guess(&key);
         let (message, remedy) = if holding.is_empty() {
             let message = format!("no mapping has a bucket folder that holds `{key}`");
-            (message, "write the whole address, s3://BUCKET/KEY; if you meant a file, there is none of this name")
+            (
+                message,
+                "write the whole address, s3://BUCKET/KEY; if you meant a file, there is none of this name",
+            )
         } else {
             let message = format!("`{key}` is below mappings of several buckets: {}", holding.join(", "));
             (message, "write the whole address, s3://BUCKET/KEY")
@@ -170,7 +173,8 @@ impl Answer {
         copied: bool,
         mappings: &Mappings,
     ) -> Result<Option<Ignored>, StepError> {
-        let landing = mappings.landing(&object.bucket, &object.key).inspect_err(|_| self.guess(&object.key))?;
+        let landing =
+            mappings.landing(&object.bucket, &object.key).inspect_err(|_| self.guess(&object.key))?;
         self.note_landing(landing);
         let meaning = key::parse(&object.key, landing.layout());
         if let Ok(KeyMeaning::Data(key)) = &meaning {
