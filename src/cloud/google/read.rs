@@ -69,6 +69,12 @@ fn is_no_job(refusal: &Refusal) -> bool {
     refusal.status == 404 && may_be_a_job
 }
 
+/// The crate form-encodes names into the path, where a space becomes `+` and so another name. A table's name may
+/// hold spaces; those of projects, datasets and jobs may not.
+fn crate_can_spell(table: &str) -> bool {
+    !table.contains(' ')
+}
+
 /// Reads a table.
 pub(super) async fn table(
     http: &Http,
@@ -78,8 +84,11 @@ pub(super) async fn table(
 ) -> Result<TableLookup, CallError> {
     let settings = &http.settings;
     repeat(settings.tries, http.clock.as_ref(), &settings.jitter, deadline, || async {
-        let get = client.table().get(&table.project, &table.dataset, &table.table, None);
-        let reply = GET_TABLE.by_crate(http, deadline, get).await?;
+        let mut reply = Reply::Untold;
+        if crate_can_spell(&table.table) {
+            let get = client.table().get(&table.project, &table.dataset, &table.table, None);
+            reply = GET_TABLE.by_crate(http, deadline, get).await?;
+        }
         let names = ["projects", &table.project, "datasets", &table.dataset, "tables", &table.table];
         let url = http.url(&settings.api_url(), &names)?;
         let refusal = match GET_TABLE.by_hand_if_untold(http, deadline, reply, url).await? {
