@@ -21,9 +21,9 @@ use dms2bq::route::TableRef;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-const PROJECT: &str = "acme-dw";
-const LOCATION: &str = "asia-northeast3";
-const DATASET: &str = "casino_a";
+pub(super) const PROJECT: &str = "acme-dw";
+pub(super) const LOCATION: &str = "asia-northeast3";
+pub(super) const DATASET: &str = "casino_a";
 
 /// An implementation of [`Warehouse`], and the few things that the trait itself does not do.
 #[async_trait]
@@ -258,9 +258,9 @@ async fn nothing_is_begun_after_the_deadline(bench: &Bench<'_>) {
 }
 
 /// The party, and the objects that it loads.
-struct Bench<'a> {
-    party: &'a dyn Party,
-    objects: Arc<MemoryObjects>,
+pub(super) struct Bench<'a> {
+    pub(super) party: &'a dyn Party,
+    pub(super) objects: Arc<MemoryObjects>,
 }
 
 impl Bench<'_> {
@@ -269,18 +269,18 @@ impl Bench<'_> {
     }
 
     /// Plans a job that appends an object with these bytes to a table.
-    fn load(&self, job_id: &str, table: &str, bytes: Bytes) -> LoadJob {
+    pub(super) fn load(&self, job_id: &str, table: &str, bytes: Bytes) -> LoadJob {
         let length_bytes = bytes.len() as u64;
         let object: Object = self.objects.put("landing", job_id, bytes);
         let part = Part::Range { object, offset_bytes: 0, length_bytes };
         LoadJob { job: job_ref(job_id), resource: resource(job_id, table), parts: vec![part] }
     }
 
-    async fn insert(&self, load: &LoadJob) -> Result<Inserted, InsertError> {
+    pub(super) async fn insert(&self, load: &LoadJob) -> Result<Inserted, InsertError> {
         self.party.warehouse().insert(load, self.objects(), ample()).await
     }
 
-    async fn get(&self, job: &JobRef) -> Option<JobRecord> {
+    pub(super) async fn get(&self, job: &JobRef) -> Option<JobRecord> {
         self.party.warehouse().get_job(job, ample()).await.expect("an answer")
     }
 
@@ -343,7 +343,7 @@ fn job_ref(id: &str) -> JobRef {
     JobRef { project: PROJECT.to_owned(), location: LOCATION.to_owned(), id: id.to_owned() }
 }
 
-fn table_ref(table: &str) -> TableRef {
+pub(super) fn table_ref(table: &str) -> TableRef {
     TableRef { project: PROJECT.to_owned(), dataset: DATASET.to_owned(), table: table.to_owned() }
 }
 
@@ -366,7 +366,7 @@ fn resource(job_id: &str, table: &str) -> Value {
 type Column = (Field, ArrayRef);
 
 /// The columns of most files: a required number and an optional text.
-fn ids(range: std::ops::Range<i64>) -> Vec<Column> {
+pub(super) fn ids(range: std::ops::Range<i64>) -> Vec<Column> {
     let names = StringArray::from_iter(range.clone().map(|id| (id % 7 != 0).then(|| format!("name {id}"))));
     let ids = Int64Array::from_iter_values(range);
     vec![
@@ -376,7 +376,7 @@ fn ids(range: std::ops::Range<i64>) -> Vec<Column> {
 }
 
 /// A Parquet file with these columns.
-fn file(columns: &[Column]) -> Bytes {
+pub(super) fn file(columns: &[Column]) -> Bytes {
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns.iter().cloned().unzip();
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays).expect("columns of one length");

@@ -6,12 +6,14 @@ mod contract;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use contract::{Party, examine};
-use dms2bq::cloud::Warehouse;
+use contract::{Bench, DATASET, LOCATION, PROJECT, Party, examine, file, ids, table_ref};
 use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::google::{BigQuery, CHUNK_MULTIPLE_BYTES, Settings, Sizes};
-use dms2bq::cloud::memory::warehouse::MemoryWarehouse;
+use dms2bq::cloud::memory::objects::MemoryObjects;
+use dms2bq::cloud::memory::warehouse::{Course, Ending, MemoryWarehouse};
+use dms2bq::cloud::{Inserted, Warehouse};
 use dms2bq::emulator::{self, Limits, Options};
+use dms2bq::job::{JobRecord, JobState};
 use dms2bq::route::TableRef;
 
 #[tokio::test]
@@ -75,5 +77,49 @@ impl Party for Embedded {
         let answer: serde_json::Value =
             reqwest::get(url).await.expect("an answer").json().await.expect("a table");
         answer["numRows"].as_str().expect("a number in a string").parse().expect("a number")
+    }
+}
+
+/// The words of BigQuery for a job's state.
+fn word(record: &JobRecord) -> &'static str {
+    match record.state {
+        JobState::Pending => "PENDING",
+        JobState::Running => "RUNNING",
+        JobState::Succeeded => "DONE",
+        JobState::Failed(_) => "FAILED",
+    }
+}
+
+#[tokio::test]
+async fn a_job_in_memory_takes_the_course_that_a_test_gives_it() {
+    let long = Course { reads_pending: 2, reads_running: 1, ending: Ending::Deserved };
+    let courses = [
+        (Course::at_once(), ["DONE", "DONE", "DONE", "DONE", "DONE"]),
+        (Course::default(), ["PENDING", "RUNNING", "DONE", "DONE", "DONE"]),
+        (long, ["PENDING", "PENDING", "PENDING", "RUNNING", "DONE"]),
+        (Course::fails("backendError", "try again"), ["PENDING", "RUNNING", "FAILED", "FAILED", "FAILED"]),
+        (Course::held(), ["PENDING", "RUNNING", "RUNNING", "RUNNING", "RUNNING"]),
+    ];
+    for (n, (course, expected)) in courses.into_iter().enumerate() {
+        let memory = MemoryWarehouse::new(Arc::new(SystemClock));
+        memory.create_dataset(PROJECT, DATASET, LOCATION);
+        memory.direct(move |_| course.clone());
+        let bench = Bench { party: &memory, objects: Arc::new(MemoryObjects::new()) };
+        let load = bench.load(&format!("course_{n}"), "course", file(&ids(0..7)));
+        let Ok(Inserted::Created(made)) = bench.insert(&load).await else { panic!("the id is free") };
+        let mut states = vec![word(&made)];
+        while states.len() < expected.len() {
+            states.push(word(&bench.get(&load.job).await.expect("it was made")));
+            let rows = memory.row_count(&table_ref("course"));
+            assert_eq!(
+                rows.is_some(),
+                states.last() == Some(&"DONE"),
+                "rows and state become visible together"
+            );
+        }
+        assert_eq!(states, expected);
+        memory.release(&load.job);
+        let after_release = bench.get(&load.job).await.expect("it was made");
+        assert_eq!(word(&after_release), if expected[4] == "FAILED" { "FAILED" } else { "DONE" });
     }
 }

@@ -41,6 +41,10 @@ pub(super) struct Token {
 }
 
 /// The access tokens of one account.
+///
+/// Two things to know of the crate. It renews tokens in a task of its own, by a clock that may stand still while a Lambda
+/// is frozen: a token may be older than it believes, and the 401 that follows gets a fresh one. And its requests to a token
+/// server (external accounts only) know no time-out: when we stop waiting for one, it goes on in that task.
 pub(super) struct Tokens {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,

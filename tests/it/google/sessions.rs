@@ -241,6 +241,19 @@ async fn an_upload_that_is_whole_but_not_confirmed_may_have_happened() {
 }
 
 #[tokio::test]
+async fn a_refused_question_does_not_say_what_became_of_the_last_byte() {
+    let refused = Reply::json(403, &error(403, "quotaExceeded", "too many questions"));
+    let mut turns = vec![Turn::Well; 4];
+    turns.push(Turn::Takes(Reply::Reset));
+    turns.extend(vec![Turn::Refuses(refused.clone()); 50]);
+    let run_in_vain = run(turns.clone()).await;
+    let Err(error) = &run_in_vain.inserted else { panic!("{:?}", run_in_vain.inserted) };
+    assert!(error.may_have_happened(), "{error:?}");
+    turns.truncate(6);
+    run(turns).await.assert_created();
+}
+
+#[tokio::test]
 async fn a_session_that_is_forgotten_is_begun_once_more_from_zero() {
     for status in [404, 410] {
         let run = run(vec![Turn::Well, Turn::Refuses(Reply::empty(status))]).await;

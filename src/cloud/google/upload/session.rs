@@ -155,7 +155,13 @@ impl Upload<'_> {
         if self.renews(&answer, token.as_ref()).await {
             return Ok(Step::Unclear { detail: "the token was refused".to_owned(), wait: None });
         }
-        self.step(&answer, total)
+        match self.step(&answer, total) {
+            // It is the question that was refused. What became of the last byte, it does not say.
+            Err(InsertError::Call(error)) if self.progress.complete => {
+                Ok(Step::Unclear { detail: error.to_string(), wait: None })
+            }
+            step => step,
+        }
     }
 
     fn lost(&self, lost: Lost) -> Result<Step, InsertError> {
