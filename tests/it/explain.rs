@@ -93,7 +93,7 @@ fn every_line_of_json_has_every_field_in_its_order() {
                 FIELDS.iter().all(|name| fields.contains_key(*name)) && fields.len() == FIELDS.len(),
                 "{line}"
             );
-            assert!(FIELDS.iter().map(|name| place(name)).is_sorted(), "{line}");
+            assert!(FIELDS.iter().map(place).is_sorted(), "{line}");
             let loads = fields["outcome"] == "load";
             assert!(loads || matches!(fields["outcome"].as_str(), Some("ignore" | "error")), "{line}");
             assert_eq!(loads, fields["code"].is_null() && fields["message"].is_null(), "{line}");

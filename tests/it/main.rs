@@ -12,6 +12,7 @@ mod explain;
 mod footer;
 mod google;
 mod job_ids;
+mod objects;
 mod route_properties;
 mod runtime_api;
 mod s3_answers;

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 #[path = "../support/runtime_api.rs"]
-mod runtime_api;
-use runtime_api::{Answer, Function};
+mod server;
+use server::{Answer, Function};
 
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
 

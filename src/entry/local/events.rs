@@ -1,13 +1,9 @@
 //! The notifications that AWS would send about a folder's files, in the shapes and the disorder in which they arrive.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-use crate::object::ObjectRef;
-
-/// What S3 leaves alone in the key of a notification; a space becomes `+`.
-const KEPT_BY_S3: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
+use crate::object::name::encode;
+use crate::object::{ETag, ObjectRef};
 
 /// How many messages a batch holds, as both deployment templates set it.
 pub(super) const MESSAGES_PER_BATCH: usize = 10;
@@ -94,9 +90,9 @@ fn s3_notification(object: &ObjectRef) -> Value {
                 "arn": format!("arn:aws:s3:::{}", object.bucket),
             },
             "object": {
-                "key": form_encoded(&object.key),
+                "key": encode(&object.key).to_string(),
                 "size": object.size_bytes,
-                "eTag": object.etag.as_ref().map(crate::object::ETag::as_str),
+                "eTag": object.etag.as_ref().map(ETag::as_str),
                 "sequencer": "0055AED6DCD90281E5",
             },
         },
@@ -131,7 +127,7 @@ fn event_bridge(object: &ObjectRef) -> Value {
             "object": {
                 "key": object.key,
                 "size": object.size_bytes,
-                "etag": object.etag.as_ref().map(crate::object::ETag::as_str),
+                "etag": object.etag.as_ref().map(ETag::as_str),
                 "sequencer": "0055AED6DCD90281E5",
             },
             "requester": "000000000000",
@@ -149,8 +145,4 @@ fn test_event(objects: &[ObjectRef]) -> Value {
         "RequestId": "LOCAL",
         "HostId": "LOCAL",
     })
-}
-
-fn form_encoded(key: &str) -> String {
-    utf8_percent_encode(key, KEPT_BY_S3).to_string().replace(' ', "+")
 }

@@ -102,12 +102,12 @@ async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     );
     let expected = ground.expected().await;
     make_datasets(&bigquery, &expected).await?;
-    let records = load_everything(&ground, &bigquery.base_url()).await?;
-    let rows_in_tables = count_rows(&bigquery.base_url(), expected.keys()).await?;
+    let records = load_everything(&ground, bigquery.base_url()).await?;
+    let rows_in_tables = count_rows(bigquery.base_url(), expected.keys()).await?;
     let report = Report::new(&records, expected, &rows_in_tables);
     print!("{}", report.render());
     if args.serve {
-        serve(&bigquery.base_url()).await?;
+        serve(bigquery.base_url()).await?;
     }
     bigquery.shutdown().await;
     Ok(report.is_good())

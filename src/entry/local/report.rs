@@ -130,7 +130,7 @@ fn refused_by_what_it_is(record: &Record) -> bool {
 /// An object may be announced twice and delivered again: what counts is how it stands at the end, and an object
 /// that is in is in, whatever another delivery of it met.
 fn last_by_object(records: &[Record]) -> Vec<Record> {
-    let mut last: BTreeMap<(Option<String>, Option<String>, Option<String>), Record> = BTreeMap::new();
+    let mut last: BTreeMap<_, Record> = BTreeMap::new();
     for record in records {
         let message = record.key.is_none().then(|| record.message_id.clone());
         let object = (record.bucket.clone(), record.key.clone(), message);
