@@ -36,6 +36,15 @@ pub enum Fault {
     },
 }
 
+/// A job that fails although its file is good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobFault {
+    /// BigQuery's reason, such as `backendError`.
+    pub reason: String,
+    /// What the job's `errorResult` says.
+    pub message: String,
+}
+
 /// Decides what goes wrong. The default is that nothing does.
 ///
 /// A fault *before* the work means that the request did not happen; one *after* it, that it did, but the client
@@ -48,6 +57,11 @@ pub trait Faults: Send + Sync {
 
     /// Asked when a request is done, before its answer is sent.
     fn after(&self, _call: &Call) -> Option<Fault> {
+        None
+    }
+
+    /// Asked when a job is about to commit.
+    fn job(&self, _job_id: &str) -> Option<JobFault> {
         None
     }
 }

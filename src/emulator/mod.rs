@@ -5,7 +5,7 @@
 //! tables as Parquet files in a folder, and refuses what BigQuery refuses. What it does not do, it answers with
 //! 501 and a message that says so.
 //!
-//! A load is all or nothing, at any moment of a crash: see [`disk`] for the one rename that decides.
+//! A load is all or nothing, at any moment of a crash: one rename decides (see the module `disk`).
 
 mod catalog;
 mod disk;
@@ -46,7 +46,7 @@ use tokio_util::task::TaskTracker;
 use crate::cloud::Clock;
 use crate::cloud::clock::SystemClock;
 
-pub use faults::{Call, Fault, Faults, NoFaults};
+pub use faults::{Call, Fault, Faults, JobFault, NoFaults};
 pub use limits::Limits;
 
 /// Files that are read at the same time: as many as a small machine has cores to decode with.

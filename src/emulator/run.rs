@@ -164,6 +164,9 @@ impl Emulator {
         if self.jobs.cancelled(&job.key).is_some_and(|it| it.is_cancelled()) {
             return Err(stopped());
         }
+        if let Some(fault) = self.options.faults.job(&job.key.id) {
+            return Err(JobError::new(&fault.reason, fault.message));
+        }
         self.check_destination(job, spec)?;
         let existing = self.catalog.table(&spec.destination);
         let mut table = self.planned_table(job, spec, existing.as_deref(), &checked.schema)?;

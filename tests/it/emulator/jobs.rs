@@ -1,6 +1,6 @@
 //! Jobs: their states, ids, labels and failures.
 
-use dms2bq::emulator::Limits;
+use dms2bq::emulator::{Faults, JobFault, Limits};
 use serde_json::{Value, json};
 
 use super::parquet;
@@ -247,5 +247,29 @@ async fn what_is_not_there_says_so_in_googles_form() {
     }
     let patch = client.http.patch(client.url("/datasets/ds")).json(&json!({}));
     assert_eq!(answer(patch).await.0, 501);
+    running.shutdown().await;
+}
+
+/// The first attempt of each job fails as BigQuery's own machinery may.
+struct BadDay;
+
+impl Faults for BadDay {
+    fn job(&self, job_id: &str) -> Option<JobFault> {
+        let fault = JobFault {
+            reason: "backendError".to_owned(),
+            message: "Error encountered. Try again.".to_owned(),
+        };
+        job_id.ends_with("_0").then_some(fault)
+    }
+}
+
+#[tokio::test]
+async fn a_job_can_be_made_to_fail_and_its_next_attempt_loads() {
+    let (running, client) =
+        serve(dms2bq::emulator::Options { faults: std::sync::Arc::new(BadDay), ..quick() }).await;
+    assert_failed(&client.load("job_0", "t", &parquet::ids(0..2)).await, "backendError", "Try again");
+    assert_eq!(client.get("/datasets/ds/tables/t").await.0, 404);
+    client.load("job_1", "t", &parquet::ids(0..2)).await;
+    assert_eq!(client.row_count("t").await, 2);
     running.shutdown().await;
 }

@@ -1,10 +1,11 @@
 //! Stopping, dying and starting again on the same folder.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use dms2bq::emulator::{EmulatorError, Options, start};
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::parquet;
@@ -73,6 +74,70 @@ async fn a_folder_has_one_server_and_must_be_its_own() {
     assert!(foreign.path().join("thesis.tex").exists());
 }
 
+/// Changes a JSON file of the folder, as a crash would have left it.
+fn doctor(path: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&std::fs::read(path).expect("a file")).expect("JSON");
+    change(&mut value);
+    std::fs::write(path, value.to_string()).expect("a file that can be written");
+}
+
+fn only(folder: &Path, suffix: &str) -> PathBuf {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> = entries.filter(|path| path.to_string_lossy().ends_with(suffix)).collect();
+    assert_eq!(found.len(), 1, "{suffix} in {}", folder.display());
+    found.remove(0)
+}
+
+#[tokio::test]
+async fn whichever_step_of_a_load_was_the_last_before_the_end_its_rows_are_in_once() {
+    for last_step in ["made", "moved", "committed", "recorded"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = || Options { data_dir: Some(folder.path().to_path_buf()), ..quick() };
+        let (running, client) = serve(options()).await;
+        client.load("first", "t", &parquet::ids(0..2)).await;
+        running.shutdown().await;
+        let table = folder.path().join("tables/proj/ds/t");
+        let before = std::fs::read(table.join("table.json")).expect("the table as it was");
+        let record = only(&folder.path().join("jobs"), ".json");
+        let first = std::fs::read(&record).expect("the first job");
+        std::fs::remove_file(&record).expect("out of the way");
+
+        let (running, client) = serve(options()).await;
+        client.load("second", "t", &parquet::ids(2..5)).await;
+        running.shutdown().await;
+        let second = only(&folder.path().join("jobs"), ".json");
+        std::fs::write(&record, first).expect("the first job again");
+        if last_step != "recorded" {
+            doctor(&second, |job| job["end"] = Value::Null);
+        }
+        if last_step == "made" || last_step == "moved" {
+            std::fs::write(table.join("table.json"), before).expect("the table as it was");
+        }
+        if last_step == "made" {
+            let job: Value =
+                serde_json::from_slice(&std::fs::read(&second).expect("a record")).expect("JSON");
+            let upload = format!("uploads/{}.part", job["upload"].as_str().expect("a name"));
+            std::fs::rename(only(&table, &part_suffix(&second)), folder.path().join(upload))
+                .expect("moved back");
+        }
+        std::fs::write(folder.path().join("uploads/nobody.part"), "left behind").expect("an orphan");
+
+        let (running, client) = serve(options()).await;
+        let job = client.wait("second").await;
+        assert_eq!(job["statistics"]["load"]["outputRows"], "3", "{last_step}");
+        assert_eq!(client.row_count("t").await, 5, "{last_step}");
+        let ids: Vec<Value> = client.rows("t", "").await.into_iter().flatten().collect();
+        assert_eq!(ids, ["0", "1", "2", "3", "4"], "{last_step}");
+        assert!(!folder.path().join("uploads/nobody.part").exists());
+        running.shutdown().await;
+    }
+}
+
+/// A part has its job's name.
+fn part_suffix(record: &Path) -> String {
+    format!("{}.parquet", record.file_stem().expect("a name").to_string_lossy())
+}
+
 /// The real program on a folder; killed without a warning when dropped.
 struct Process {
     child: Child,
@@ -114,11 +179,14 @@ async fn a_kill_at_any_moment_leaves_every_job_all_or_nothing() {
         let sent = (next..JOBS).map(|place| send(process.client.clone(), place, file.clone()));
         let mut answers =
             futures_util::stream::FuturesUnordered::from_iter(sent.take(3 + life % 5).map(tokio::spawn));
-        use futures_util::StreamExt;
         for _ in 0..=life % 4 {
             if let Some(Ok(Some(place))) = answers.next().await {
                 made.push(place);
             }
+        }
+        // Once one is done, its neighbours are in the middle of their commits.
+        if let Some(place) = made.last() {
+            process.client.wait(&format!("kill{place}")).await;
         }
         next = (next + 3 + life % 5).min(JOBS);
         drop(process);
