@@ -58,7 +58,7 @@ const FALLBACK_REGION: &str = "us-east-1";
 /// This reads the environment and files, never the network. Credentials are asked for with the first request.
 /// The region is not asked of the instance metadata service: in Lambda `AWS_REGION` is always set, and where
 /// there is no such service, waiting for it would hold up every start. Where nothing names a region it is
-/// [`FALLBACK_REGION`], as for `boto3`; S3 then says where the bucket really lives.
+/// `us-east-1`, as for `boto3`; S3 then says where the bucket really lives.
 pub async fn sdk_config() -> SdkConfig {
     let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
