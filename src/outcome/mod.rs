@@ -101,9 +101,9 @@ impl StepError {
         }
     }
 
-    /// What a person should do.
+    /// What a person should do, in sentences.
     pub fn remedy(&self) -> String {
-        match self {
+        sentence(match self {
             Self::Event(error) => error.remedy().to_string(),
             Self::Object(error) => error.remedy(),
             Self::Key(error) => error.remedy().to_string(),
@@ -116,7 +116,7 @@ impl StepError {
                 "Nothing: the next receive goes on; if it lasts, give the function more time or fewer messages per batch.".to_owned()
             }
             Self::Panicked { .. } => "Report it, with the log line; the message is tried again.".to_owned(),
-        }
+        })
     }
 
     /// The job that the error is about, if it got that far.
@@ -159,4 +159,12 @@ impl From<StepError> for Outcome {
             Some(_) | None => Self::Returned(error),
         }
     }
+}
+
+/// The steps word some remedies as fragments, for the middle of a line; alone they are sentences.
+fn sentence(text: String) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", letters.as_str())
 }

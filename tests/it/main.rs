@@ -12,6 +12,8 @@ mod explain;
 mod footer;
 mod google;
 mod job_ids;
+#[cfg(feature = "cli")]
+mod local;
 mod objects;
 mod route_properties;
 mod runtime_api;
