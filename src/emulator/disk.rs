@@ -23,8 +23,8 @@ use super::names::{DatasetKey, JobKey, TableKey, file_name};
 #[derive(Debug)]
 pub(crate) struct Disk {
     root: PathBuf,
-    /// Held, never read: the operating system lets go of it when the process ends, however it ends.
-    _lock: File,
+    /// The operating system lets go of it when the process ends, however it ends.
+    lock: File,
     temporary: bool,
 }
 
@@ -47,9 +47,17 @@ impl Disk {
             .open(root.join("lock"))
             .map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root, _lock: lock, temporary: folder.is_none() }),
+            Ok(()) => Ok(Self { root, lock, temporary: folder.is_none() }),
             Err(TryLockError::WouldBlock) => Err(EmulatorError::FolderInUse { folder: root }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Lets another process have the folder. Said aloud, since closing the file is not always enough: a child that
+    /// this process is just starting has a copy of it for a moment.
+    pub(crate) fn release(&self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(folder = %self.root.display(), %error, "could not let go of the folder");
         }
     }
 
@@ -105,6 +113,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        self.release();
         if self.temporary
             && let Err(error) = fs::remove_dir_all(&self.root)
         {

@@ -256,6 +256,7 @@ impl Running {
         }
         self.emulator.tasks.close();
         self.emulator.tasks.wait().await;
+        self.emulator.disk.release();
     }
 }
 
