@@ -4,7 +4,7 @@
     benches/memory/run.py
 
 Builds `bootstrap` as the Lambda gets it, makes Parquet files as DMS writes them (1 MB, 1 GB, 200 MB), and lets a fresh
-`bootstrap` load, each in one invocation: the small file, the large one, and ten of 200 MB in one batch. It runs under a small
+`bootstrap` load each batch: the small file, the large one, and ten of 200 MB at once. It runs under a small
 Lambda Runtime API, reads from a small S3 over a folder, and uploads into the embedded BigQuery. What is printed is the peak of
 resident memory as Linux counts it (VmHWM).
 
@@ -104,7 +104,7 @@ def make_files(make, folder):
 
 
 def measure(name, files, folder, scratch, programs):
-    """Lets a fresh bootstrap load the files in one invocation, and reads its peak before it is stopped."""
+    """Lets a fresh bootstrap load the files as one batch, and reads its peak before it is stopped."""
     objects = {f"dms/game/player_{n}/LOAD00000001.parquet": folder / file for n, file in enumerate(files)}
     s3 = servers.start(servers.Objects(BUCKET, objects))
     runtime = servers.start(servers.RuntimeApi(batch(objects), DEADLINE_S))
@@ -128,7 +128,7 @@ def measure(name, files, folder, scratch, programs):
             process = subprocess.Popen([programs.bootstrap], env=environment, stdout=log, stderr=log)
             start = time.monotonic()
             try:
-                answer = runtime.wait_for_answer(process, DEADLINE_S)
+                runtime.wait_for_answer(process, DEADLINE_S)
                 seconds = time.monotonic() - start
                 peak_bytes = peak_of(process.pid)
             finally:
@@ -136,11 +136,18 @@ def measure(name, files, folder, scratch, programs):
                 process.wait()
     s3.stop()
     runtime.stop()
-    returned = returned_messages(answer)
-    if returned:
-        print(log_path.read_text(), file=sys.stderr)
+    left = [message["messageId"] for message in runtime.messages]
+    if left:
+        print(runtime.outcome, log_path.read_text(), file=sys.stderr)
     size_bytes = sum(path.stat().st_size for path in objects.values())
-    return {"name": name, "size": size_bytes, "peak": peak_bytes, "seconds": seconds, "returned": returned}
+    return {
+        "name": name,
+        "size": size_bytes,
+        "peak": peak_bytes,
+        "seconds": seconds,
+        "receives": runtime.receives,
+        "left": left,
+    }
 
 
 def batch(objects):
@@ -178,13 +185,6 @@ def message(number, key, path):
     }
 
 
-def returned_messages(answer):
-    kind, body = answer
-    if kind != "response":
-        return [body]
-    return [failure["itemIdentifier"] for failure in json.loads(body).get("batchItemFailures", [])]
-
-
 def peak_of(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
@@ -195,15 +195,16 @@ def peak_of(pid):
 def report(runs):
     small = runs[0]["peak"]
     limits = [None, 16 * MIB, 32 * MIB]
-    print(f"{'':22}{'MB':>8}{'s':>8}{'MB/s':>8}{'peak MiB':>10}{'more MiB':>10}{'limit':>8}  returned")
+    print(f"{'':22}{'MB':>8}{'s':>8}{'MB/s':>8}{'peak MiB':>10}{'more MiB':>10}{'limit':>8}{'receives':>10}{'left':>6}")
     held = True
     for run, limit in zip(runs, limits):
         more = run["peak"] - small
-        held = held and not run["returned"] and (limit is None or more <= limit)
+        held = held and not run["left"] and (limit is None or more <= limit)
         megabytes = run["size"] / 1e6
         print(
             f"{run['name']:22}{megabytes:8.0f}{run['seconds']:8.1f}{megabytes / run['seconds']:8.0f}"
-            f"{run['peak'] / MIB:10.1f}{more / MIB:10.1f}{limit // MIB if limit else '':>8}  {len(run['returned'])}"
+            f"{run['peak'] / MIB:10.1f}{more / MIB:10.1f}{limit // MIB if limit else '':>8}"
+            f"{run['receives']:10}{len(run['left']):6}"
         )
     return 0 if held else 1
 

@@ -17,6 +17,9 @@ import urllib.request
 
 CHUNK_BYTES = 256 * 1024
 
+# How often a message is handed out before its run counts as failed.
+MAX_RECEIVES = 10
+
 
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
@@ -138,29 +141,45 @@ class Objects:
 
 
 class RuntimeApi:
-    """Lambda's Runtime API for one invocation. The second `next` never ends, as when a function is frozen."""
+    """Lambda's Runtime API over a queue: what an invocation returns is handed out again, as SQS would, until nothing is.
+
+    A job may take longer than an invocation waits for it; the next one adopts it.
+    """
 
     def __init__(self, event, deadline_s):
-        self.event = event
+        self.messages = event["Records"]
         self.deadline_s = deadline_s
-        self.asked = 0
+        self.receives = 0
         self.answered = threading.Event()
         self.outcome = None
 
     def answer(self, request):
         if request.path.endswith("/invocation/next"):
-            self.asked += 1
-            if self.asked > 1:
-                time.sleep(self.deadline_s)
-            headers = {
-                "Lambda-Runtime-Aws-Request-Id": "11111111-1111-4111-8111-111111111111",
-                "Lambda-Runtime-Deadline-Ms": str(int((time.time() + self.deadline_s) * 1000)),
-                "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-central-1:000000000000:function:dms2bq",
-            }
-            return request.reply_json(200, self.event, headers)
+            return self.invoke(request)
         self.outcome = request.path.rsplit("/", 1)[1], request.body().decode()
+        self.keep_returned()
         request.reply_json(202, {"status": "OK"})
-        self.answered.set()
+
+    def invoke(self, request):
+        if self.answered.is_set():
+            time.sleep(self.deadline_s)
+        self.receives += 1
+        for message in self.messages:
+            message["attributes"]["ApproximateReceiveCount"] = str(self.receives)
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": f"11111111-1111-4111-8111-{self.receives:012}",
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + self.deadline_s) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:eu-central-1:000000000000:function:dms2bq",
+        }
+        request.reply_json(200, {"Records": self.messages}, headers)
+
+    def keep_returned(self):
+        kind, body = self.outcome
+        if kind == "response":
+            returned = {failure["itemIdentifier"] for failure in json.loads(body)["batchItemFailures"]}
+            self.messages = [message for message in self.messages if message["messageId"] in returned]
+        if not self.messages or kind != "response" or self.receives == MAX_RECEIVES:
+            self.answered.set()
 
     def wait_for_answer(self, process, seconds):
         end = time.monotonic() + seconds
@@ -169,7 +188,6 @@ class RuntimeApi:
                 raise RuntimeError(f"bootstrap ended with {process.returncode}")
             if time.monotonic() > end:
                 raise RuntimeError("bootstrap did not answer in time")
-        return self.outcome
 
 
 @contextlib.contextmanager
