@@ -73,7 +73,8 @@ struct LocalFiles {
 #[async_trait]
 impl MappingSource for LocalFiles {
     async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        mapping_files::read_local(&self.path).map_err(|error| Chain(&error).to_string())
+        mapping_files::read_local(&self.path)
+            .map_err(|error| format!("{}. {}", Chain(&error), error.remedy()))
     }
 }
 
@@ -85,6 +86,7 @@ struct S3Files {
 #[async_trait]
 impl MappingSource for S3Files {
     async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        read_mappings(&self.s3, &self.folder).await.map_err(|error| Chain(&error).to_string())
+        let files = read_mappings(&self.s3, &self.folder).await;
+        files.map_err(|error| format!("{}. {}", Chain(&error), error.remedy()))
     }
 }

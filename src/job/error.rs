@@ -236,7 +236,8 @@ fn call_code(error: &CallError) -> &'static str {
         CallError::Throttled { .. } => "job.throttled",
         CallError::QuotaExceeded { .. } => "job.quota_exceeded",
         CallError::Denied { .. } => "job.denied",
-        CallError::NotFound { .. } => "job.not_found",
+        // A call for a load names nothing else that may be missing.
+        CallError::NotFound { .. } => "job.dataset_not_found",
         CallError::Rejected { .. } => "job.refused",
         CallError::OutOfTime { .. } => "job.out_of_time",
     }

@@ -75,6 +75,8 @@ impl Plan<'_> {
             "schemaUpdateOptions": ["ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"],
             // The narrowest that fits; without the wider two a DECIMAL(38,4) fails.
             "decimalTargetTypes": ["NUMERIC", "BIGNUMERIC", "STRING"],
+            // A project may be set to mend names, and two could become one.
+            "columnNameCharacterMap": "STRICT",
             "parquetOptions": { "enumAsString": true, "enableListInference": true },
         });
         if let Some(load) = load.as_object_mut() {
