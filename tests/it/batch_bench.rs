@@ -31,7 +31,8 @@ pub(crate) const BUCKET: &str = "acme-landing";
 /// The mappings that all batches go by: `tests/cases/batches/mappings`.
 pub(crate) fn mappings() -> Arc<Mappings> {
     let folder = cases::root("batches").join("mappings");
-    let read = |name: String| MappingFile { text: cases::text(&folder, &name), name: format!("mappings/{name}") };
+    let read =
+        |name: String| MappingFile { text: cases::text(&folder, &name), name: format!("mappings/{name}") };
     let files = cases::files("batches/mappings", "json").into_iter().map(read).collect();
     Arc::new(Mappings::parse(files).unwrap_or_else(|problems| panic!("{problems}")))
 }
@@ -63,8 +64,13 @@ impl Bench {
         let memory = Arc::new(MemoryWarehouse::new(Arc::clone(&clock)));
         memory.create_dataset("acme-dw", "casino_a", "asia-northeast3");
         let warehouse = Arc::new(UnrulyWarehouse::over(Arc::clone(&memory)));
-        let (handler, records) =
-            handler(Arc::clone(&objects) as _, Arc::clone(&warehouse) as _, &clock, mappings, partial_replies);
+        let (handler, records) = handler(
+            Arc::clone(&objects) as _,
+            Arc::clone(&warehouse) as _,
+            &clock,
+            mappings,
+            partial_replies,
+        );
         Self { objects, memory, warehouse, handler, records, clock }
     }
 

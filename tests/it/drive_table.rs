@@ -17,7 +17,9 @@ use dms2bq::cloud::{
 use dms2bq::event::Receipt;
 use dms2bq::job::drive::{Driver, Load};
 use dms2bq::job::id::Identity;
-use dms2bq::job::{ColumnMode, JobError, JobFailure, JobRecord, JobRef, JobState, LoadJob, TableColumn, TableInfo};
+use dms2bq::job::{
+    ColumnMode, JobError, JobFailure, JobRecord, JobRef, JobState, LoadJob, TableColumn, TableInfo,
+};
 use dms2bq::key::{self, DmsKey, KeyMeaning, Layout};
 use dms2bq::object::{ETag, Object, ObjectRef};
 use dms2bq::outcome::{Outcome, StepError};

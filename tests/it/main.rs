@@ -14,6 +14,7 @@ mod drive_table;
 mod footer;
 mod google;
 mod handler;
+mod handler_over_http;
 mod job_ids;
 mod objects;
 mod plans;

@@ -58,7 +58,9 @@ fn plan(inputs: &Inputs) -> Result<Value, Box<dyn std::error::Error>> {
     let text = inputs.mapping.to_string();
     let mappings = Mappings::parse(vec![MappingFile { name: inputs.mapping_file.clone(), text }])?;
     let landing = mappings.landing(&inputs.bucket, &inputs.key)?;
-    let KeyMeaning::Data(key) = key::parse(&inputs.key, landing.layout())? else { return Err("ignored".into()) };
+    let KeyMeaning::Data(key) = key::parse(&inputs.key, landing.layout())? else {
+        return Err("ignored".into());
+    };
     let Decision::Load(route) = landing.resolve(&key)? else { return Err("excluded".into()) };
     let etag = ETag::parse(&inputs.etag).ok_or("no etag")?;
     let object = Object::new(&inputs.bucket, &inputs.key, etag, None);
@@ -73,7 +75,7 @@ fn plan(inputs: &Inputs) -> Result<Value, Box<dyn std::error::Error>> {
         route: &route,
         table: table.as_ref(),
     };
-    let planned = match plan.job(inputs.attempt) {
+    let mut planned = match plan.job(inputs.attempt) {
         Ok(planned) => planned,
         Err(error) => return Ok(json!({ "error": error.code(), "remedy": error.remedy().to_string() })),
     };
@@ -83,5 +85,9 @@ fn plan(inputs: &Inputs) -> Result<Value, Box<dyn std::error::Error>> {
     assert_eq!(reference["jobId"], planned.job.id.as_str());
     assert_eq!(reference["location"], planned.job.location.as_str());
     assert_eq!(reference["projectId"], planned.job.project.as_str());
+    // The one thing in a request that another release changes.
+    let version = planned.resource["configuration"]["labels"]["version"].take();
+    assert_eq!(version, env!("CARGO_PKG_VERSION").replace('.', "-"));
+    planned.resource["configuration"]["labels"]["version"] = json!("…");
     Ok(planned.resource)
 }
