@@ -139,6 +139,8 @@ struct Found {
 enum Origin {
     /// This receive made it.
     Made,
+    /// This receive asked for it, had no answer, and then found it.
+    Asked,
     /// It was there.
     Adopted,
 }
@@ -146,7 +148,7 @@ enum Origin {
 /// How a job looked when this receive first saw it.
 #[derive(Clone, Copy)]
 struct Seen {
-    made_here: bool,
+    asked_here: bool,
     was_done: bool,
 }
 
@@ -258,7 +260,11 @@ impl Driver {
             let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
             let failure = match answer {
                 Ok(Inserted::Created(record)) => return Ok(Found { record, origin: Origin::Made }),
-                Ok(Inserted::Exists) => return self.read_existing(load, attempt).await,
+                Ok(Inserted::Exists) => {
+                    let found = self.read_existing(load, attempt).await?;
+                    let origin = if sends > 1 { Origin::Asked } else { found.origin };
+                    return Ok(Found { origin, ..found });
+                }
                 Err(InsertError::Call(failure)) => failure,
                 Err(InsertError::NotParquet) => {
                     return Err(ObjectError::NoMagic { object: load.object.to_string() }.into());
@@ -276,7 +282,7 @@ impl Driver {
                 return Err(load.call_error(failure));
             }
             if let Some(found) = self.look(load, attempt).await? {
-                return Ok(found);
+                return Ok(Found { origin: Origin::Asked, ..found });
             }
             if sends == SENDS_PER_JOB {
                 return Err(load.call_error(failure));
@@ -313,7 +319,7 @@ impl Driver {
         progress: &mut Progress,
     ) -> Result<Next, JobError> {
         let Found { record, origin } = found;
-        let seen = Seen { made_here: origin == Origin::Made, was_done: is_done(&record) };
+        let seen = Seen { asked_here: origin != Origin::Adopted, was_done: is_done(&record) };
         let record = self.wait(load, attempt, record, progress).await?;
         match &record.state {
             JobState::Pending | JobState::Running => {
@@ -371,7 +377,7 @@ impl Driver {
         origin: Origin,
         progress: &Progress,
     ) -> Result<Settled, JobError> {
-        if origin == Origin::Adopted {
+        if origin != Origin::Made {
             self.check_table(load, attempt, record).await?;
         }
         let footer = progress.footer.as_ref();
@@ -393,7 +399,7 @@ impl Driver {
             job_id: record.id.clone(),
             attempt,
             row_count: record.output_rows.or(file_rows).unwrap_or_default(),
-            adopted: origin == Origin::Adopted,
+            adopted: origin != Origin::Made,
             size_bytes: footer.map(|read| read.object_size_bytes),
         })
     }
@@ -430,13 +436,13 @@ impl Driver {
         seen: Seen,
         progress: &Progress,
     ) -> Result<(), JobError> {
-        let ended_here = seen.made_here || !seen.was_done;
+        let ended_here = seen.asked_here || !seen.was_done;
         let job = Box::new(load.job(attempt));
         let message = failure.message.clone();
         let destination = Box::new(load.route.destination.clone());
         match judge(&failure.reason) {
             Verdict::MayPass => Ok(()),
-            Verdict::MayPassIfSchemaMoved if seen.made_here && self.schema_moved(load, progress).await? => {
+            Verdict::MayPassIfSchemaMoved if seen.asked_here && self.schema_moved(load, progress).await? => {
                 Ok(())
             }
             Verdict::NotSoon if ended_here => Err(JobError::QuotaExceeded { job, message }),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
+mod batch_bench;
 mod cases;
 mod cases_events;
 mod cases_keys;
@@ -9,16 +10,21 @@ mod cases_mappings;
 mod cases_routes;
 #[cfg(feature = "cli")]
 mod explain;
+mod drive_table;
 mod footer;
 mod google;
+mod handler;
+mod handler_over_http;
 mod job_ids;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
+mod plans;
 mod route_properties;
 mod runtime_api;
 mod s3_answers;
 mod samples;
 mod schema;
 mod emulator;
+mod twins;
 mod warehouse;

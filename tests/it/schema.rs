@@ -62,7 +62,7 @@ fn schema_of(case: &Case) -> Value {
     }
 }
 
-fn table(columns: &[[String; 3]]) -> TableInfo {
+pub(crate) fn table(columns: &[[String; 3]]) -> TableInfo {
     let columns = columns.iter().map(|[name, mode, kind]| TableColumn {
         name: name.clone(),
         kind: kind.clone(),
@@ -76,7 +76,7 @@ fn table(columns: &[[String; 3]]) -> TableInfo {
     TableInfo { created_ms: 0, columns: columns.collect(), partitioned: true }
 }
 
-fn column(name: &str, mode: &str, kind: &str) -> Column {
+pub(crate) fn column(name: &str, mode: &str, kind: &str) -> Column {
     let repetition = match mode {
         "REQUIRED" => Repetition::Required,
         "OPTIONAL" => Repetition::Optional,
