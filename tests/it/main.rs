@@ -7,6 +7,7 @@ mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
 mod footer;
@@ -20,5 +21,6 @@ mod runtime_api;
 mod s3_answers;
 mod samples;
 mod schema;
+mod tidy;
 mod emulator;
 mod warehouse;
