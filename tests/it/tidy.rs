@@ -252,7 +252,9 @@ fn crate_paths(code: &str) -> BTreeSet<String> {
         let (path, after) = rest.split_at(end);
         match after.strip_prefix('{') {
             Some(list) => paths.extend(names_in_braces(list).map(|name| format!("{path}{name}"))),
-            None => drop(paths.insert(path.to_owned())),
+            None => {
+                paths.insert(path.to_owned());
+            }
         }
     }
     paths
