@@ -8,6 +8,7 @@ mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
 mod drive_table;
@@ -25,6 +26,7 @@ mod runtime_api;
 mod s3_answers;
 mod samples;
 mod schema;
+mod tidy;
 mod emulator;
 mod twins;
 mod warehouse;
