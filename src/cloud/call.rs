@@ -222,6 +222,8 @@ impl Refusal {
         match self.status {
             // 407 is a proxy's: as final as a 401 until somebody changes the settings.
             401 | 403 | 407 => CallError::Denied { call, detail },
+            // Not in Google's form, a 404 is a proxy's or a wrong address's, and says nothing about what is there.
+            404 if self.reason != "notFound" => effect.no_answer(call, detail),
             404 => CallError::NotFound { call, detail },
             408 => effect.no_answer(call, detail),
             // 501 is a service (or an emulator) that will never do it.

@@ -30,16 +30,17 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Opens a folder, or makes a temporary one that goes away with this value.
-    pub(crate) fn open(folder: Option<&Path>) -> Result<Self, EmulatorError> {
+    ///
+    /// With `fresh`, what it held is removed, once the folder is known to be ours and nobody else's.
+    pub(crate) fn open(folder: Option<&Path>, fresh: bool) -> Result<Self, EmulatorError> {
         let root = folder.map_or_else(temporary_folder, Path::to_path_buf);
         let failed = |source| EmulatorError::Folder { folder: root.clone(), source };
         // Starting removes what nothing refers to, so it must not be started on somebody's other files.
         if root.exists() && !root.join("lock").exists() && !list(&root).map_err(failed)?.is_empty() {
             return Err(EmulatorError::ForeignFolder { folder: root });
         }
-        for part in ["jobs", "uploads", "tables"] {
-            fs::create_dir_all(root.join(part)).map_err(failed)?;
-        }
+        // The lock comes first: a folder with anything in it and no lock is somebody else's.
+        fs::create_dir_all(&root).map_err(failed)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -47,10 +48,20 @@ impl Disk {
             .open(root.join("lock"))
             .map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { root, lock, temporary: folder.is_none() }),
-            Err(TryLockError::WouldBlock) => Err(EmulatorError::FolderInUse { folder: root }),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(EmulatorError::FolderInUse { folder: root }),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        // Tables go before the jobs that filled them: killed in between, a job without its table is known to have
+        // run, while a table without its jobs would be filled twice.
+        for part in ["tables", "uploads", "jobs"] {
+            let part = root.join(part);
+            if fresh && part.exists() {
+                fs::remove_dir_all(&part).map_err(failed)?;
+            }
+            fs::create_dir_all(part).map_err(failed)?;
+        }
+        Ok(Self { root, lock, temporary: folder.is_none() })
     }
 
     /// Lets another process have the folder. Said aloud, since closing the file is not always enough: a child that

@@ -61,6 +61,8 @@ pub struct Options {
     pub port: u16,
     /// The folder for tables and jobs. Without one, a temporary folder, gone at the end.
     pub data_dir: Option<PathBuf>,
+    /// Whether to throw away what the folder holds from earlier runs.
+    pub fresh: bool,
     /// How long a job stays PENDING.
     pub pending: Duration,
     /// How long a job is RUNNING at least.
@@ -79,6 +81,7 @@ impl Default for Options {
             host: IpAddr::from([127, 0, 0, 1]),
             port: 0,
             data_dir: None,
+            fresh: false,
             pending: Duration::from_millis(20),
             running: Duration::from_millis(30),
             limits: Limits::BIGQUERY,
@@ -185,7 +188,7 @@ pub struct Running {
 pub async fn start(options: Options) -> Result<Running, EmulatorError> {
     let address = format!("{}:{}", options.host, options.port);
     let listen = |source| EmulatorError::Listen { address: address.clone(), source };
-    let disk = disk::Disk::open(options.data_dir.as_deref())?;
+    let disk = disk::Disk::open(options.data_dir.as_deref(), options.fresh)?;
     let listener = TcpListener::bind((options.host, options.port)).await.map_err(listen)?;
     let base_url = format!("http://{}", listener.local_addr().map_err(listen)?);
     let emulator = Arc::new(Emulator {

@@ -138,8 +138,8 @@ impl Handler {
         stream::iter(pieces)
             .for_each_concurrent(OBJECTS_AT_ONCE, |piece| async {
                 let message = piece.message;
-                let record = self.work(piece, &mappings, deadline).await;
-                if record.outcome != "returned" {
+                let (record, settled) = self.work(piece, &mappings, deadline).await;
+                if settled {
                     lock(&unproven).record_settled(message);
                 }
                 if record.disposition == Some(Disposition::NothingCanLoad) {
@@ -156,21 +156,27 @@ impl Handler {
     pub async fn handle_one(&self, notice: Notice, receipt: Receipt, deadline: Deadline) -> Record {
         let mappings = self.mappings.snapshot(deadline).await;
         let piece = Piece { message: 0, receipt: Arc::new(receipt), notice: Ok(notice) };
-        self.work(piece, &mappings, deadline).await
+        let (record, _settled) = self.work(piece, &mappings, deadline).await;
+        record
     }
 
-    /// Works on one object, whatever happens, and writes its line.
+    /// Works on one object, whatever happens, and writes its line. Also says whether it has settled: loaded, or
+    /// nothing to load.
     async fn work(
         &self,
         piece: Piece,
         mappings: &Result<Arc<Mappings>, String>,
         deadline: Deadline,
-    ) -> Record {
+    ) -> (Record, bool) {
         let started = self.clock.now();
         let mut known = Known::default();
         let outcome = match (piece.notice, mappings) {
             (Err(error), _) => error.into(),
             (Ok(_), Err(detail)) => Outcome::Returned(StepError::Mappings { detail: detail.clone() }),
+            // A future is polled once before its time-out is looked at, and that would be a call too many.
+            (Ok(_), Ok(_)) if deadline.left(self.clock.as_ref()).is_zero() => {
+                Outcome::Returned(StepError::OutOfTime)
+            }
             (Ok(notice), Ok(mappings)) => {
                 let run = self.pipeline.run(&notice, &piece.receipt, mappings, deadline, &mut known);
                 let caught = AssertUnwindSafe(run).catch_unwind();
@@ -188,7 +194,11 @@ impl Handler {
         let duration_ms = u64::try_from((self.clock.now() - started).as_millis()).unwrap_or(u64::MAX);
         let record = Record::new(&outcome, &known, &piece.receipt, duration_ms);
         self.write(&record);
-        record
+        let settled = match outcome {
+            Outcome::Loaded(_) | Outcome::Ignored(_) => true,
+            Outcome::Returned(_) => false,
+        };
+        (record, settled)
     }
 
     /// A message without any record is done, and leaves a line like every other.

@@ -42,7 +42,12 @@ pub struct LoadArgs {
     #[arg(long)]
     version_id: Option<String>,
     /// Give up waiting after this many seconds. BigQuery goes on; the next `load` finds its job.
-    #[arg(long, default_value_t = DEFAULT_TIMEOUT_SECS, value_name = "SECONDS")]
+    #[arg(
+        long,
+        default_value_t = DEFAULT_TIMEOUT_SECS,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u64).range(1..=86_400)
+    )]
     timeout_secs: u64,
     /// Print the record as one line of JSON.
     #[arg(long, value_enum, default_value_t = OutputFormat::Human)]
@@ -142,6 +147,8 @@ fn in_words(record: &Record) -> String {
 
 fn exit_code(record: &Record) -> ExitCode {
     match record.disposition {
+        // Nobody's own event follows a person's load.
+        None if record.code == Some("object.superseded") => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
         Some(disposition) if disposition.passes_by_itself() => ExitCode::from(EXIT_TRY_AGAIN),
         Some(_) => ExitCode::FAILURE,

@@ -381,13 +381,14 @@ impl Driver {
             self.check_table(load, attempt, record).await?;
         }
         let footer = progress.footer.as_ref();
-        let file_rows = match footer {
-            Some(read) => Some(read.footer.row_count),
-            None => record.labels.get(ROWS_LABEL).and_then(|rows| rows.parse().ok()),
+        let labelled_rows = record.labels.get(ROWS_LABEL).and_then(|rows| rows.parse().ok());
+        let file_rows = match (footer, labelled_rows) {
+            (Some(read), _) => read.footer.row_count,
+            (None, Some(rows)) => rows,
+            // Somebody made this job by hand: the file itself has to say what it holds.
+            (None, None) => self.footers.read(load.object).await?.footer.row_count,
         };
-        if let Some(file_rows) = file_rows
-            && record.output_rows != Some(file_rows)
-        {
+        if record.output_rows != Some(file_rows) {
             let output_rows = record.output_rows;
             return Err(JobError::RowMismatch { job: Box::new(load.job(attempt)), file_rows, output_rows });
         }
@@ -398,7 +399,7 @@ impl Driver {
         Ok(Settled {
             job_id: record.id.clone(),
             attempt,
-            row_count: record.output_rows.or(file_rows).unwrap_or_default(),
+            row_count: file_rows,
             adopted: origin != Origin::Made,
             size_bytes: footer.map(|read| read.object_size_bytes),
         })
@@ -412,12 +413,14 @@ impl Driver {
         let what = match lookup {
             TableLookup::NoTable => "does not exist any more",
             TableLookup::NoDataset => "is gone with its dataset",
-            TableLookup::Found(table)
-                if record.ended_ms.is_some_and(|ended_ms| table.created_ms > ended_ms) =>
-            {
-                "was made anew since"
-            }
-            TableLookup::Found(_) => return Ok(()),
+            TableLookup::Found(table) => match record.ended_ms {
+                Some(ended_ms) if table.created_ms > ended_ms => "was made anew since",
+                Some(_) => return Ok(()),
+                None => {
+                    let detail = "it is done, but BigQuery does not say since when".to_owned();
+                    return Err(JobError::Unreadable { job: Box::new(load.job(attempt)), detail });
+                }
+            },
         };
         Err(JobError::TableRecreated {
             job: Box::new(load.job(attempt)),
@@ -450,9 +453,9 @@ impl Driver {
             Verdict::DatasetMissing if ended_here => Err(load.dataset_not_found(message)),
             Verdict::NotSoon | Verdict::Denied | Verdict::DatasetMissing => Ok(()),
             Verdict::MayPassIfSchemaMoved | Verdict::ForGood => {
-                let redriven_since =
-                    record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
-                if redriven_since {
+                // What ended before our eyes cannot have been redriven since, whatever the clocks say.
+                let sent_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
+                if sent_since && !ended_here {
                     return Ok(());
                 }
                 let reason = failure.reason.clone();

@@ -193,7 +193,9 @@ impl JobError {
             }
             Self::NotVisible { .. } => "Nothing: the next receive looks again.".to_owned(),
             Self::TableRecreated { .. } => {
-                "If the rows should come back, raise `generation` of this table in the mapping and redrive; if not, delete the message.".to_owned()
+                "Count the file's rows in the table first: if they are there, delete the message. If they are not and should \
+                 be, raise `generation` of this table in the mapping and redrive."
+                .to_owned()
             }
             Self::RowMismatch { job, .. } => format!(
                 "Compare the file with the table (`bq show -j {job}`), mend the rows by hand, then delete the message."

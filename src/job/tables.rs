@@ -67,16 +67,14 @@ impl Tables {
     }
 
     /// Notes that a load of our own has succeeded. Where it was planned with `table`, and brought nothing that
-    /// the table does not have, what is known stays true; otherwise it is forgotten.
+    /// the table does not have, what is known stays true for as long as it was; otherwise it is forgotten. (It is
+    /// not believed for longer: a table that is loaded every minute would never be looked at again, and one that
+    /// somebody drops would come back without its partitions.)
     pub fn loaded(&self, table: &TableRef, planned_with: Option<&TableInfo>, brought_columns: &[&str]) {
         let nothing_new = planned_with.is_some_and(|info| {
             brought_columns.iter().all(|name| info.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name)))
         });
-        if nothing_new {
-            if let Some(known) = self.lock().get_mut(table) {
-                known.seen_at = self.clock.now();
-            }
-        } else {
+        if !nothing_new {
             self.forget(table);
         }
     }

@@ -123,8 +123,10 @@ impl ObjectError {
     /// What a person should do.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Copied { .. } => "If copies are meant to be loaded, set \"copies\": true in the mapping's source and redrive; \
-                 if not, delete the message."
+            Self::Copied { .. } => "First find out whether the original was loaded: look for the log line of this key. If it says \
+                 `object.superseded`, or there is none, load the copy with `dms2bq load s3://…`. Delete the message only \
+                 if the original was loaded. Where copies are how files arrive, set \"copies\": true in the mapping's \
+                 source and redrive."
                 .to_owned(),
             Self::Missing { .. } => {
                 "Find out what removed it (a lifecycle rule, a TRUNCATE on the source, a person); restore it and redrive, or delete the message.".to_owned()

@@ -72,8 +72,9 @@ fn of_object(error: &ObjectError) -> Disposition {
         | ObjectError::Missing { .. }
         | ObjectError::EtagMismatch { .. }
         | ObjectError::Footer { .. }
-        | ObjectError::NoMagic { .. }
-        | ObjectError::TooSlow { .. } => Disposition::Never,
+        | ObjectError::NoMagic { .. } => Disposition::Never,
+        // The next receive may begin it earlier; one that is never early enough is bounded by the queue.
+        ObjectError::TooSlow { .. } => Disposition::MayPass,
         // Acknowledged before a disposition is asked for; if it ever is, redelivery is the harmless answer.
         ObjectError::Superseded { .. } | ObjectError::Empty { .. } => Disposition::MayPass,
         ObjectError::Call { source, .. } => of_call(source),

@@ -150,7 +150,9 @@ impl From<StepError> for Outcome {
         match object_error {
             Some(object @ ObjectError::Superseded { .. }) => Self::Ignored(Ignored {
                 code: object.code(),
-                reason: format!("{object}; its own event follows."),
+                reason: format!(
+                    "{object}; its own event follows (that of a copy in place comes back as object.copied)"
+                ),
                 notable: true,
             }),
             Some(object @ ObjectError::Empty { .. }) => {

@@ -68,6 +68,12 @@ pub enum MappingsError {
         /// Its size.
         size_bytes: u64,
     },
+    /// The listing names a file without its etag, so it cannot be read as it was listed.
+    #[error("the listing gives no etag for {address}")]
+    NoEtag {
+        /// The file.
+        address: String,
+    },
     /// A file is not text.
     #[error("{address} is not UTF-8")]
     NotUtf8 {
@@ -92,6 +98,7 @@ impl MappingsError {
             Self::NoneFound { .. } => "mappings.none_found",
             Self::TooMany { .. } => "mappings.too_many",
             Self::TooLarge { .. } => "mappings.too_large",
+            Self::NoEtag { .. } => "mappings.no_etag",
             Self::NotUtf8 { .. } => "mappings.not_utf8",
             Self::Unreadable { .. } => "mappings.unreadable",
         }
@@ -108,6 +115,7 @@ impl MappingsError {
             Self::TooLarge { .. } => {
                 "Split the file by landing prefix, or use patterns instead of one rule per table."
             }
+            Self::NoEtag { .. } => "S3 always gives one: use an S3 that does, or mappings from a folder.",
             Self::NotUtf8 { .. } => "Save the file as UTF-8.",
             Self::Unreadable { .. } => {
                 "Give the role s3:ListBucket on the bucket and s3:GetObject on the prefix, and see that the bucket exists."
@@ -138,7 +146,11 @@ impl S3Folder {
         let key = listed.key().unwrap_or_default();
         let name = key.strip_prefix(&self.prefix).unwrap_or(key);
         let is_mapping = name.ends_with(".json") && name != SCHEMA_FILE;
-        let (Some(etag), true) = (listed.e_tag().and_then(ETag::parse), is_mapping) else { return Ok(None) };
+        if !is_mapping {
+            return Ok(None);
+        }
+        let no_etag = || MappingsError::NoEtag { address: format!("s3://{}/{key}", self.bucket) };
+        let etag = listed.e_tag().and_then(ETag::parse).ok_or_else(no_etag)?;
         let object = Object::new(&self.bucket, key, etag, None);
         let size_bytes = listed.size().and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
         if size_bytes > MAX_MAPPING_BYTES {

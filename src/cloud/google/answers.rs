@@ -213,6 +213,9 @@ struct ErrorBody {
     message: String,
 }
 
+/// How many further messages of a failed job are kept: they go into one line of a log.
+const MAX_DETAILS: usize = 5;
+
 impl StatusBody {
     /// `errorResult` alone decides: `errors` of a job that went well are warnings.
     fn state(self) -> Result<JobState, String> {
@@ -223,8 +226,9 @@ impl StatusBody {
             ("DONE", Some(first)) => {
                 let others = self.errors.into_iter().map(|error| error.message);
                 let details = others.filter(|message| !message.is_empty() && *message != first.message);
-                let details = details.collect();
-                Ok(JobState::Failed(JobFailure { reason: first.reason, message: first.message, details }))
+                let details = details.take(MAX_DETAILS).map(|message| one_line(&message)).collect();
+                let message = one_line(&first.message);
+                Ok(JobState::Failed(JobFailure { reason: one_line(&first.reason), message, details }))
             }
             (other, _) => Err(format!("its state is {other:?}")),
         }

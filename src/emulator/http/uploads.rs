@@ -68,8 +68,14 @@ async fn multipart_job(
     if multipart.next_part().await?.is_some() {
         return Err(ApiError::invalid("A multipart upload has two parts, but there is a third."));
     }
-    let job = emulator.create_job(request, upload.id(), length_bytes).await?;
-    upload.keep();
+    // In a task of its own: a client that goes away drops this future, and must not leave a job without its bytes.
+    let maker = Arc::clone(emulator);
+    let made = tokio::spawn(async move {
+        let job = maker.create_job(request, upload.id(), length_bytes).await?;
+        upload.keep();
+        Ok::<_, ApiError>(job)
+    });
+    let job = made.await.map_err(|panic| ApiError::internal(panic.to_string()))??;
     Ok(Json(job.resource(&emulator.base_url)).into_response())
 }
 

@@ -2,6 +2,7 @@
 
 mod events;
 mod ground;
+mod ledger;
 mod queue;
 mod report;
 
@@ -84,12 +85,10 @@ pub async fn run(args: LocalArgs, config: &Config) -> ExitCode {
 async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     let ground = Ground::read(&args.dir, args.mappings.as_deref(), fallback_mappings(config))?;
     let warehouse_folder = args.warehouse.clone().unwrap_or_else(|| state_folder(&args.dir));
-    if args.fresh {
-        throw_away(&warehouse_folder)?;
-    }
     let options = emulator::Options {
         port: args.port,
         data_dir: Some(warehouse_folder.clone()),
+        fresh: args.fresh,
         ..emulator::Options::default()
     };
     let bigquery = emulator::start(options).await?;
@@ -103,8 +102,8 @@ async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     let expected = ground.expected().await;
     make_datasets(&bigquery, &expected).await?;
     let records = load_everything(&ground, bigquery.base_url()).await?;
-    let rows_in_tables = count_rows(bigquery.base_url(), expected.keys()).await?;
-    let report = Report::new(&records, expected, &rows_in_tables);
+    let held = ledger::read(bigquery.base_url(), expected.keys()).await?;
+    let report = Report::new(&records, expected, &held);
     print!("{}", report.render());
     if args.serve {
         serve(bigquery.base_url()).await?;
@@ -124,15 +123,6 @@ fn fallback_mappings(config: &Config) -> &Path {
 fn state_folder(dir: &Path) -> PathBuf {
     let name = dir.canonicalize().ok().and_then(|dir| dir.file_name().map(PathBuf::from));
     Path::new(STATE_FOLDER).join(name.unwrap_or_else(|| PathBuf::from("warehouse")))
-}
-
-fn throw_away(folder: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(anyhow::Error::new(error).context(format!("remove {}", folder.display())))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 async fn make_datasets(
@@ -176,27 +166,6 @@ fn tick(bar: &ProgressBar, done: usize, total: usize) {
     if !std::io::stderr().is_terminal() {
         eprintln!("{} of {total} messages done", bar.position());
     }
-}
-
-/// Asks the embedded BigQuery, over HTTP like everybody else, how many rows its tables hold.
-async fn count_rows<'a>(
-    base_url: &str,
-    tables: impl Iterator<Item = &'a TableRef>,
-) -> anyhow::Result<BTreeMap<TableRef, u64>> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let mut counts = BTreeMap::new();
-    for table in tables {
-        let mut url = reqwest::Url::parse(base_url)?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(["bigquery", "v2", "projects", &table.project, "datasets", &table.dataset]);
-            path.extend(["tables", &table.table]);
-        }
-        let answer: serde_json::Value = client.get(url).send().await?.json().await?;
-        let rows =
-            answer.get("numRows").and_then(serde_json::Value::as_str).and_then(|rows| rows.parse().ok());
-        counts.insert(table.clone(), rows.unwrap_or_default());
-    }
-    Ok(counts)
 }
 
 #[expect(clippy::print_stdout, reason = "this is what the command is asked for")]

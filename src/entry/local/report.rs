@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::entry::local::ground::Expected;
+use crate::entry::local::ledger::Held;
 use crate::outcome::record::Record;
 use crate::route::TableRef;
 
@@ -26,8 +27,21 @@ pub(super) struct Report {
 struct TableLine {
     table: TableRef,
     expected: Expected,
-    rows_in_table: u64,
+    held: Held,
     duration_ms: u64,
+}
+
+impl TableLine {
+    /// What is wrong with the table, if anything is.
+    fn fault(&self) -> Option<&'static str> {
+        if self.held.row_count < self.expected.row_count {
+            Some("rows missing")
+        } else if self.held.objects_loaded_twice > 0 || self.held.row_count != self.held.rows_by_jobs {
+            Some("rows doubled")
+        } else {
+            None
+        }
+    }
 }
 
 impl Report {
@@ -35,14 +49,14 @@ impl Report {
     pub(super) fn new(
         records: &[Record],
         expected: BTreeMap<TableRef, Expected>,
-        rows_in_tables: &BTreeMap<TableRef, u64>,
+        held: &BTreeMap<TableRef, Held>,
     ) -> Self {
         let last = last_by_object(records);
         let of = |outcome: &str| last.iter().filter(|r| r.outcome == outcome).cloned().collect::<Vec<_>>();
         let loaded = of("loaded");
         let now = |record: &&Record| loaded_in_this_run(record, records);
         let tables = expected.into_iter().map(|(table, expected)| TableLine {
-            rows_in_table: rows_in_tables.get(&table).copied().unwrap_or_default(),
+            held: held.get(&table).cloned().unwrap_or_default(),
             duration_ms: slowest(&table, records),
             table,
             expected,
@@ -58,8 +72,8 @@ impl Report {
 
     /// Whether everything that should load did.
     pub(super) fn is_good(&self) -> bool {
-        let rows_are_in = self.tables.iter().all(|line| line.rows_in_table >= line.expected.row_count);
-        rows_are_in && self.returned.iter().all(refused_by_what_it_is)
+        self.tables.iter().all(|line| line.fault().is_none())
+            && self.returned.iter().all(refused_by_what_it_is)
     }
 
     /// The whole report as text.
@@ -80,17 +94,17 @@ impl Report {
         table.load_style(presets::NOTHING);
         table.set_header(["BigQuery table", "files", "rows in files", "rows in table", "slowest file"]);
         for line in &self.tables {
-            let more = line.rows_in_table.cmp(&line.expected.row_count);
-            let note = match more {
-                std::cmp::Ordering::Less => "  ← rows missing",
-                std::cmp::Ordering::Equal => "",
-                std::cmp::Ordering::Greater => "  (also rows of files that are not here)",
+            let more = line.held.row_count > line.expected.row_count;
+            let note = match line.fault() {
+                Some(fault) => format!("  ← {fault}"),
+                None if more => "  (also rows of files that are not here)".to_owned(),
+                None => String::new(),
             };
             table.add_row([
                 line.table.to_string(),
                 line.expected.file_count.to_string(),
                 line.expected.row_count.to_string(),
-                format!("{}{note}", line.rows_in_table),
+                format!("{}{note}", line.held.row_count),
                 format!("{:.2} s", line.duration_ms as f64 / 1000.0),
             ]);
         }
