@@ -455,7 +455,9 @@ impl Driver {
             Verdict::MayPassIfSchemaMoved | Verdict::ForGood => {
                 // What ended before our eyes cannot have been redriven since, whatever the clocks say.
                 let sent_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
-                if sent_since && !ended_here {
+                let redriven_since = sent_since && !ended_here;
+                // Whoever made a later attempt had a reason to, such as a schema that moved: its word counts.
+                if redriven_since || (!seen.asked_here && self.look(load, attempt + 1).await?.is_some()) {
                     return Ok(());
                 }
                 let reason = failure.reason.clone();

@@ -63,6 +63,7 @@ pub struct Record {
     /// How long this receive worked on it.
     pub duration_ms: u64,
     /// What is wrong, the whole chain; or why it is ignored.
+    #[serde(rename = "reason")]
     pub message: Option<String>,
     /// What a person should do.
     pub remedy: Option<String>,

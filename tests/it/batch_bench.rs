@@ -219,10 +219,13 @@ pub(crate) enum Manner {
     Hangs,
 }
 
+/// Decides by the destination's table.
+type Behaviour = Box<dyn Fn(&str) -> Manner + Send>;
+
 /// BigQuery in memory, whose insertions may misbehave, and are counted while they are under way.
 pub(crate) struct UnrulyWarehouse {
     inner: Arc<MemoryWarehouse>,
-    manner: Mutex<Box<dyn Fn(&str) -> Manner + Send>>,
+    manner: Mutex<Behaviour>,
     meeting: Mutex<Option<Arc<tokio::sync::Barrier>>>,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,

@@ -419,3 +419,25 @@ async fn what_keeps_everything_from_loading_is_said_once_and_loudly() {
     let wide: Vec<&Value> = lines.iter().filter(|line| line["fields"]["outcome"] == "returned").collect();
     assert_eq!(wide.len(), 5, "and one line for each object all the same");
 }
+
+#[tokio::test]
+async fn every_file_that_bigquery_cannot_take_is_returned_by_its_code_and_costs_no_job() {
+    let bench = Bench::new();
+    let mut messages = Vec::new();
+    let mut wanted = Vec::new();
+    for path in crate::footer::parquet_files("tests/cases/footers") {
+        let code = path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned();
+        if code == "ok" {
+            continue;
+        }
+        let id = format!("{code}-{}", path.file_stem().unwrap().to_str().unwrap());
+        let sequence = u32::try_from(messages.len()).unwrap() + 1;
+        messages.push(news(&id, &[bench.put(&key("player", sequence), fs::read(&path).unwrap())]));
+        wanted.push(format!("{id}: returned {code}, never"));
+    }
+    wanted.sort();
+    assert!(wanted.len() >= 25, "only {} files", wanted.len());
+    assert_eq!(bench.handle(&messages).await.len(), wanted.len());
+    assert_eq!(bench.lines(), wanted);
+    assert!(bench.memory.jobs().is_empty());
+}

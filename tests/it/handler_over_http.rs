@@ -162,7 +162,8 @@ async fn a_job_that_outlives_its_receive_is_adopted_after_a_restart() {
     let slow = Options { running: Duration::from_secs(3600), ..Options::default() };
     let ground = Ground::start(folder.path(), slow).await;
     let body = json!({ "Records": [ground.put("player/LOAD00000001.parquet", file(3))] }).to_string();
-    let found = ground.handle_within(&[message("m", 1, &body)], Duration::from_secs(3)).await;
+    // The waits between two looks grow; the last one ends well before this.
+    let found = ground.handle_within(&[message("m", 1, &body)], Duration::from_secs(6)).await;
     assert_eq!(found, ["m: returned job.running, running"]);
     assert_eq!(ground.rows("player").await, 0);
     let ground = ground.restart(folder.path(), Options::default()).await;

@@ -188,10 +188,10 @@ async fn what_is_no_folder_of_mappings_is_an_error(party: &S3Party) {
     party.put(&party.bucket, "not-text/latin.json", Bytes::from_static(b"\xfcber")).await;
     party.put(&party.bucket, "large/large.json", vec![b' '; 1024 * 1024 + 1].into()).await;
     for (bucket, prefix, code) in [
-        (party.bucket.as_str(), "not-text", "mappings.not_utf8"),
-        (&party.bucket, "large", "mappings.too_large"),
-        (&party.bucket, "empty", "mappings.none_found"),
-        ("no-such-bucket-anywhere", "mappings", "mappings.unreadable"),
+        (party.bucket.as_str(), "not-text", "mapping.not_utf8"),
+        (&party.bucket, "large", "mapping.too_large"),
+        (&party.bucket, "empty", "mapping.none_found"),
+        ("no-such-bucket-anywhere", "mappings", "mapping.unreadable"),
     ] {
         let error = read_from(party, bucket, prefix).await.expect_err(code);
         assert_eq!(error.code(), code, "{error}");

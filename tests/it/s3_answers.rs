@@ -164,7 +164,7 @@ async fn a_prefix_with_more_files_than_mappings_is_not_read() {
     let folder = S3Folder::parse("s3://landing/config").expect("an address");
     let s3 = s3_at(&server.url(), Duration::from_secs(5)).await;
     let error = read_mappings(&s3, &folder).await.expect_err("too many");
-    assert_eq!(error.code(), "mappings.too_many");
+    assert_eq!(error.code(), "mapping.too_many");
     assert_eq!(error.to_string(), "more than 500 mapping files in s3://landing/config/");
 }
 

@@ -95,12 +95,12 @@ impl MappingsError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoneFound { .. } => "mappings.none_found",
-            Self::TooMany { .. } => "mappings.too_many",
-            Self::TooLarge { .. } => "mappings.too_large",
-            Self::NoEtag { .. } => "mappings.no_etag",
-            Self::NotUtf8 { .. } => "mappings.not_utf8",
-            Self::Unreadable { .. } => "mappings.unreadable",
+            Self::NoneFound { .. } => "mapping.none_found",
+            Self::TooMany { .. } => "mapping.too_many",
+            Self::TooLarge { .. } => "mapping.too_large",
+            Self::NoEtag { .. } => "mapping.no_etag",
+            Self::NotUtf8 { .. } => "mapping.not_utf8",
+            Self::Unreadable { .. } => "mapping.unreadable",
         }
     }
 
