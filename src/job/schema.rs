@@ -104,7 +104,7 @@ fn decimal_type(precision: u32, scale: u32) -> &'static str {
 ///
 /// | In the file | Types | Source |
 /// |---|---|---|
-/// | DECIMAL | BIGNUMERIC and STRING, where the inferred type is narrower | `decimalTargetTypes` in the REST reference of load jobs; that an explicit schema chooses among them, too: not documented, unverified. Never a narrower one: whether BigQuery would round is not documented |
+/// | DECIMAL | NUMERIC, BIGNUMERIC, STRING | `decimalTargetTypes` in the REST reference of load jobs; that an explicit schema chooses among them, too: not documented, unverified. Never one with too few places after the point, for whether BigQuery would round is not documented; too few before it is an error |
 /// | TIMESTAMP | DATETIME | googleapis/python-bigquery#985 and its system test of dataframes with a schema |
 /// | TIME | TIME (inferred here, never by BigQuery) | googleapis/python-bigquery#667: loads right since August 2021 |
 /// | ENUM | BYTES | `parquetOptions.enumAsString` in the REST reference; with an explicit schema: not documented, unverified |
@@ -113,11 +113,9 @@ fn decimal_type(precision: u32, scale: u32) -> &'static str {
 /// STRING, text into JSON or BYTES.
 fn also_readable(kind: &ColumnKind) -> &'static [&'static str] {
     match kind {
-        ColumnKind::Decimal { .. } => match inferred_type(kind) {
-            "NUMERIC" => &["BIGNUMERIC", "STRING"],
-            "BIGNUMERIC" => &["STRING"],
-            _ => &[],
-        },
+        ColumnKind::Decimal { scale: 0..=9, .. } => &["NUMERIC", "BIGNUMERIC", "STRING"],
+        ColumnKind::Decimal { scale: 10..=38, .. } => &["BIGNUMERIC", "STRING"],
+        ColumnKind::Decimal { .. } => &["STRING"],
         ColumnKind::Timestamp { .. } => &["DATETIME"],
         ColumnKind::Enum => &["BYTES"],
         ColumnKind::Boolean

@@ -100,6 +100,7 @@ fn kind_of(word: &str) -> ColumnKind {
         "DOUBLE" => ColumnKind::Double,
         "DECIMAL(15,2)" => decimal(15, 2),
         "DECIMAL(38,4)" => decimal(38, 4),
+        "DECIMAL(38,18)" => decimal(38, 18),
         "DECIMAL(38,30)" => decimal(38, 30),
         "DATE" => ColumnKind::Date,
         "TIME_MILLIS" => ColumnKind::Time { unit: TimeUnit::Millis },

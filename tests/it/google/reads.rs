@@ -68,7 +68,10 @@ async fn an_unknown_job_is_none_but_only_bigquery_can_say_so() {
 
     let (found, _server) =
         get_job(vec![Reply::text(404, "text/html", "<html><title>Not Found</title>")]).await;
-    assert!(matches!(found, Err(CallError::NotFound { .. })), "{found:?}");
+    assert!(
+        matches!(found, Err(CallError::Unavailable { .. })),
+        "a proxy's page says nothing of jobs: {found:?}"
+    );
     let project = error(404, "notFound", "Not found: Project acme-dw");
     let (found, _server) = get_job(vec![Reply::json(404, &project)]).await;
     assert!(matches!(found, Err(CallError::NotFound { .. })), "{found:?}");
