@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::cloud::{Clock, Deadline, Objects, Warehouse};
 use crate::event::{self, Created, Notice, Receipt};
-use crate::job::drive::{Driver, Load};
+use crate::job::drive::Driver;
+use crate::job::load::Load;
 use crate::key::{self, KeyMeaning};
 use crate::object::{Object, ObjectError, ObjectRef};
 use crate::outcome::record::Known;

@@ -8,18 +8,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::cloud::{CallError, Clock, Deadline, InsertError, Inserted, Objects, TableLookup, Warehouse};
-use crate::event::Receipt;
+use crate::cloud::{CallError, Clock, InsertError, Inserted, Objects, TableLookup, Warehouse};
 use crate::job::error::JobError;
 use crate::job::footers::{FooterReader, ReadFooter};
-use crate::job::id::{Identity, JobId};
+use crate::job::id::Identity;
+use crate::job::load::{Load, Settled};
 use crate::job::plan::{OBJECT_LABEL, Plan, ROWS_LABEL};
 use crate::job::reason::{Verdict, judge};
 use crate::job::tables::Tables;
 use crate::job::{JobFailure, JobRecord, JobRef, JobState, LoadJob, TableInfo};
-use crate::key::DmsKey;
-use crate::object::{Object, ObjectError};
-use crate::route::Route;
+use crate::object::ObjectError;
 
 /// How many jobs one receive makes for one object. Each failed one counts against the table's day.
 const JOBS_PER_RECEIVE: u32 = 3;
@@ -49,63 +47,6 @@ const LAG_PAUSES: [Duration; 5] = [
 
 /// The pause before the next attempt, once for each job that failed in this receive.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
-
-/// One load: the bytes, what they mean, where they go, and how the message came to us.
-#[derive(Debug, Clone, Copy)]
-pub struct Load<'a> {
-    /// The bytes.
-    pub object: &'a Object,
-    /// What DMS meant.
-    pub key: &'a DmsKey,
-    /// Where they go.
-    pub route: &'a Route,
-    /// How the message came.
-    pub receipt: &'a Receipt,
-    /// When this must have ended.
-    pub deadline: Deadline,
-}
-
-impl Load<'_> {
-    fn job(&self, attempt: u32) -> JobRef {
-        JobRef {
-            project: self.route.destination.project.clone(),
-            location: self.route.location.clone(),
-            id: JobId::new(self.object, self.key, self.route, attempt).as_str().to_owned(),
-        }
-    }
-
-    fn call_error(&self, source: CallError) -> JobError {
-        match source {
-            // The only thing that a load's calls name and that may be missing is the dataset (or its project).
-            CallError::NotFound { detail, .. } => self.dataset_not_found(detail),
-            source => JobError::Call { destination: Box::new(self.route.destination.clone()), source },
-        }
-    }
-
-    fn dataset_not_found(&self, detail: String) -> JobError {
-        JobError::DatasetNotFound {
-            project: self.route.destination.project.clone(),
-            dataset: self.route.destination.dataset.clone(),
-            location: self.route.location.clone(),
-            detail,
-        }
-    }
-}
-
-/// A load whose rows are in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settled {
-    /// The job that brought them.
-    pub job_id: String,
-    /// Which attempt that was, from 0.
-    pub attempt: u32,
-    /// How many rows it added.
-    pub row_count: u64,
-    /// Whether the job was there before this receive asked for one.
-    pub adopted: bool,
-    /// The object's size, if this receive read it.
-    pub size_bytes: Option<u64>,
-}
 
 /// Drives loads to their end.
 pub struct Driver {

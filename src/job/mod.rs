@@ -8,6 +8,7 @@ pub mod drive;
 pub mod error;
 pub mod footers;
 pub mod id;
+pub mod load;
 pub mod plan;
 pub mod reason;
 pub mod schema;

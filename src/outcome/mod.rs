@@ -9,7 +9,7 @@ pub mod reply;
 
 use crate::event::EventError;
 use crate::job::JobError;
-use crate::job::drive::Settled;
+use crate::job::load::Settled;
 use crate::key::KeyError;
 use crate::object::ObjectError;
 use crate::route::RouteError;

@@ -4,6 +4,7 @@
 //! and use tables" (table names), "Specify a schema" (column names, reserved prefixes, flexible column
 //! names), "BigQuery locations", and the S3 user guide's bucket naming rules.
 
+use crate::object::footer::{MAX_COLUMN_NAME_CHARS, NameFault, column_name_fault};
 use std::fmt;
 
 use icu_properties::CodePointMapData;
@@ -13,30 +14,12 @@ use icu_properties::props::{GeneralCategory, GeneralCategoryGroup};
 pub const MAX_TABLE_BYTES: usize = 1024;
 /// The longest dataset name; its characters are ASCII, so also in bytes.
 pub const MAX_DATASET_CHARS: usize = 1024;
-/// The longest column name, in characters.
-pub const MAX_COLUMN_CHARS: usize = 300;
 /// The shortest and the longest project id.
 const PROJECT_CHARS: (usize, usize) = (6, 30);
 /// The shortest and the longest bucket name; today's buckets end at 63, the oldest of us-east-1 at 255.
 const BUCKET_CHARS: (usize, usize) = (3, 255);
 /// S3's limit on a key, and so on a folder.
 const MAX_KEY_BYTES: usize = 1024;
-
-/// What begins a column name that BigQuery keeps for itself, in any case.
-pub const RESERVED_COLUMN_PREFIXES: [&str; 9] = [
-    "_TABLE_",
-    "_FILE_",
-    "_PARTITION",
-    "_ROW_TIMESTAMP",
-    "__ROOT__",
-    "_COLIDENTIFIER",
-    "_CHANGE_TYPE",
-    "_CHANGE_SEQUENCE_NUMBER",
-    "_CHANGE_TIMESTAMP",
-];
-
-/// What a flexible column name may not contain.
-const FORBIDDEN_IN_COLUMNS: &str = "!\"$()*,./;?@[\\]^`{}~";
 
 /// BigQuery's regions and multi-regions when this was written. Only a hint: new ones open every year.
 const KNOWN_LOCATIONS: &[&str] = &[
@@ -407,22 +390,14 @@ fn is_table_char(c: char) -> bool {
 /// # Errors
 /// [`BadName`] when BigQuery would refuse it.
 pub fn check_column(name: &str) -> Result<(), BadName> {
-    let bad = |reason| Err(BadName::new(NameKind::Column, name, reason));
-    if name.is_empty() {
-        return bad(BadNameReason::Empty);
-    }
-    if let Some(c) = name.chars().find(|c| c.is_control() || FORBIDDEN_IN_COLUMNS.contains(*c)) {
-        return bad(BadNameReason::Character(c));
-    }
-    if name.chars().count() > MAX_COLUMN_CHARS {
-        return bad(BadNameReason::TooLong { max: MAX_COLUMN_CHARS, unit: "characters" });
-    }
-    let starts_with =
-        |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    match RESERVED_COLUMN_PREFIXES.into_iter().find(starts_with) {
-        Some(prefix) => bad(BadNameReason::Reserved(prefix)),
-        None => Ok(()),
-    }
+    let reason = match column_name_fault(name) {
+        None => return Ok(()),
+        Some(NameFault::Empty) => BadNameReason::Empty,
+        Some(NameFault::Character(character)) => BadNameReason::Character(character),
+        Some(NameFault::TooLong) => BadNameReason::TooLong { max: MAX_COLUMN_NAME_CHARS, unit: "characters" },
+        Some(NameFault::Reserved(prefix)) => BadNameReason::Reserved(prefix),
+    };
+    Err(BadName::new(NameKind::Column, name, reason))
 }
 
 /// Checks that a location has the shape of one: `US`, `EU`, or a region such as `asia-northeast3`.

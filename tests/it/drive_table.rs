@@ -15,8 +15,9 @@ use dms2bq::cloud::{
     TableLookup, Tail, Warehouse,
 };
 use dms2bq::event::Receipt;
-use dms2bq::job::drive::{Driver, Load};
+use dms2bq::job::drive::Driver;
 use dms2bq::job::id::Identity;
+use dms2bq::job::load::Load;
 use dms2bq::job::{
     ColumnMode, JobError, JobFailure, JobRecord, JobRef, JobState, LoadJob, TableColumn, TableInfo,
 };

@@ -15,8 +15,7 @@ const FUNCTION_LINES: usize = 70;
 const FILE_LINES: usize = 500;
 
 /// Files that may be longer, each with the reason. Keep it short.
-const LONGER_FILES: [(&str, &str); 1] =
-    [("src/job/drive.rs", "one state machine; its parts are of no use to anybody else")];
+const LONGER_FILES: [(&str, &str); 0] = [];
 
 /// Folders that are not ours to check, wherever they stand.
 const FOREIGN_FOLDERS: [&str; 5] = [".git", ".dms2bq", "target", "__pycache__", ".pytest_cache"];
@@ -157,15 +156,16 @@ const PURE: [&str; 11] = [
 ];
 
 /// What each part of the crate may use of the others. A part may always use itself.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     // To the right, for plain data: a notice is made of an object's address.
     ("src/event/", &["object"]),
     // To the outside, for plain data: how a call to S3 failed.
     ("src/object/", &["cloud::CallError", "cloud::ObjectsError"]),
     ("src/key/", &[]),
-    ("src/route/", &["key"]),
+    ("src/route/", &["object", "key"]),
     // The part of `job` that waits reaches the world through the traits of `cloud`.
     ("src/job/drive.rs", &["event", "object", "key", "route", "cloud"]),
+    ("src/job/load.rs", &["event", "object", "key", "route", "cloud::CallError", "cloud::Deadline"]),
     ("src/job/footers.rs", &["object", "cloud"]),
     ("src/job/tables.rs", &["route", "cloud"]),
     ("src/job/", &["event", "object", "key", "route", "cloud::CallError"]),

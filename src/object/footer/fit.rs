@@ -15,7 +15,7 @@ pub const MAX_COLUMNS: usize = 10_000;
 pub const MAX_COLUMN_NAME_CHARS: usize = 300;
 
 /// Prefixes that BigQuery keeps for itself, whatever their case (its schema page, "Column names").
-pub const RESERVED_PREFIXES: [&str; 9] = [
+const RESERVED_PREFIXES: [&str; 9] = [
     "_TABLE_",
     "_FILE_",
     "_PARTITION",
@@ -50,7 +50,7 @@ fn check_level(columns: &[Column], parent: Option<&str>) -> Result<(), FooterErr
             Some(parent) => format!("{parent}.{}", column.name),
             None => column.name.clone(),
         };
-        if let Some(fault) = name_fault(&column.name) {
+        if let Some(fault) = column_name_fault(&column.name) {
             return Err(FooterError::BadColumnName { column: path, fault });
         }
         if let Some(first) = seen.insert(column.name.to_lowercase(), &column.name) {
@@ -86,7 +86,7 @@ pub enum NameFault {
 /// BigQuery's rules for column names, the flexible ones: letters, digits and marks of any script, `_`,
 /// `-`, white space and some signs (its schema page, "Flexible column names"). What is refused here is
 /// refused under every one of its settings.
-fn name_fault(name: &str) -> Option<NameFault> {
+pub fn column_name_fault(name: &str) -> Option<NameFault> {
     if name.is_empty() {
         return Some(NameFault::Empty);
     }

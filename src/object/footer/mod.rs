@@ -18,7 +18,7 @@ use compact::{Compact, Field};
 pub use columns::{Column, ColumnKind, DecimalStorage, GroupShape, Repetition, TimeUnit};
 pub use compact::Malformed;
 pub use error::FooterError;
-pub use fit::{MAX_COLUMN_NAME_CHARS, MAX_COLUMNS, NameFault, RESERVED_PREFIXES};
+pub use fit::{MAX_COLUMN_NAME_CHARS, MAX_COLUMNS, NameFault, column_name_fault};
 
 /// How much of a file's end is read at first. The footer of a file with one row group and a hundred
 /// columns fits; a larger one costs a second read, of its exact length.
