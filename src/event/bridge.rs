@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::error::{EventError, Speaker};
 use super::lenient::{Text, object};
-use super::{IgnoredEvent, Notice, version};
+use super::{IgnoredEvent, Notice, bounds, version};
 use crate::object::{ETag, ObjectRef, VersionId};
 
 /// The major version of EventBridge's envelope, and of the `detail` that S3 puts into it.
@@ -79,7 +79,7 @@ impl Detail<'_> {
 
         let Some(bucket) = bucket.name.into_inner() else { return Err(EventError::NoBucket { speaker }) };
         let Some(key) = named.key.into_inner() else { return Err(EventError::NoKey { speaker, bucket }) };
-        Ok(ObjectRef {
+        bounds::check(ObjectRef {
             bucket,
             key,
             version_id: named.version_id.as_deref().and_then(VersionId::parse),

@@ -71,6 +71,16 @@ pub enum EventError {
         /// The bucket.
         bucket: String,
     },
+    /// A name that is longer than any of S3.
+    #[error("the record's {what} has {size_bytes} bytes, and none of S3 has more than {limit_bytes}")]
+    NameTooLong {
+        /// Which name.
+        what: &'static str,
+        /// How long it is.
+        size_bytes: usize,
+        /// How long it may be.
+        limit_bytes: usize,
+    },
     /// A key whose spelling cannot be decoded.
     #[error("key `{spelling}` in bucket `{bucket}` cannot be decoded")]
     BadKey {
@@ -115,6 +125,7 @@ impl EventError {
             Self::NoName => "event.no_name",
             Self::NoBucket { .. } => "event.no_bucket",
             Self::NoKey { .. } => "event.no_key",
+            Self::NameTooLong { .. } => "event.name_too_long",
             Self::BadKey { .. } => "event.bad_key",
         }
     }
@@ -143,6 +154,10 @@ impl EventError {
                 "S3 sends nothing like it, so find out who does: a relay or an input transformer on the way may \
                  have cut the event short; load the object with `dms2bq load s3://…`, then delete the message"
             }
+            Self::NameTooLong { .. } => {
+                "no object of S3 has such a name, so S3 did not send this: find out who else writes to the queue, \
+                 then delete the message"
+            }
             Self::BadKey { .. } => {
                 "S3 encodes keys like an HTML form and this one is encoded otherwise, so a relay on the way has \
                  changed it; load the object with `dms2bq load s3://…`, then delete the message"
@@ -161,6 +176,7 @@ impl EventError {
             | Self::TooManyRecords { .. }
             | Self::Version { .. }
             | Self::NoName
+            | Self::NameTooLong { .. }
             | Self::NoBucket { .. } => None,
         }
     }

@@ -11,6 +11,7 @@ mod body;
 mod notification;
 mod bridge;
 mod version;
+mod bounds;
 mod lenient;
 mod ignored;
 mod error;

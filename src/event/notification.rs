@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::error::{EventError, Speaker};
 use super::lenient::{Text, describe, object};
-use super::{IgnoredEvent, Notice, version};
+use super::{IgnoredEvent, Notice, bounds, version};
 use crate::object::{ETag, ObjectRef, VersionId, name};
 
 /// The major version of the notification format that this module reads.
@@ -99,11 +99,12 @@ impl Record<'_> {
         let Some(spelling) = named.key.into_inner() else {
             return Err(EventError::NoKey { speaker, bucket });
         };
+        bounds::check_spelling(&spelling)?;
         let key = match name::decode(&spelling) {
             Ok(key) => key,
             Err(source) => return Err(EventError::BadKey { bucket, spelling, source }),
         };
-        Ok(ObjectRef {
+        bounds::check(ObjectRef {
             bucket,
             key,
             version_id: self.version_id(&named.version_id),

@@ -128,6 +128,7 @@ fn of_event(error: &EventError) -> Disposition {
         | EventError::NoName
         | EventError::NoBucket { .. }
         | EventError::NoKey { .. }
+        | EventError::NameTooLong { .. }
         | EventError::BadKey { .. } => Disposition::Never,
     }
 }

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::cases::{self, chain};
 
 /// Every code that a body or one of its records can end in.
-const CODES: [&str; 16] = [
+const CODES: [&str; 17] = [
     "event.bad_key",
+    "event.name_too_long",
     "event.confirmation",
     "event.empty_object",
     "event.folder_marker",
