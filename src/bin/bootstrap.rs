@@ -7,8 +7,10 @@ use std::time::Duration;
 use dms2bq::cloud::google::install_crypto;
 use dms2bq::config::Config;
 use dms2bq::entry::lambda::{InvocationError, SqsBatch};
+use dms2bq::outcome::record::Chain;
 use dms2bq::{entry, telemetry};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
 
 /// What initialisation may spend on the network. Lambda gives it 10 s; what is not there by then is fetched by
 /// the first invocation.
@@ -34,11 +36,12 @@ async fn run() -> anyhow::Result<()> {
     if let Err(detail) = handler.prefetch_mappings(INIT_NETWORK_BUDGET).await {
         tracing::error!(target: "dms2bq", code = "mapping.unusable", reason = detail, "no mappings yet");
     }
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsBatch>| {
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
         async move {
             let deadline = handler.deadline(event.context.deadline);
-            handler.handle(event.payload, deadline).await.map_err(diagnostic)
+            let batch = SqsBatch::parse(&event.payload).map_err(diagnostic)?;
+            handler.handle(batch, deadline).await.map_err(diagnostic)
         }
     }))
     .await
@@ -50,6 +53,8 @@ async fn start() -> anyhow::Result<entry::lambda::Handler> {
     entry::assemble::handler(&config).await
 }
 
+/// Says with its code why a whole invocation fails, to the log and to Lambda.
 fn diagnostic(error: InvocationError) -> Diagnostic {
+    tracing::error!(target: "dms2bq", code = error.code(), reason = %Chain(&error), "the whole batch comes back");
     Diagnostic { error_type: error.code().to_owned(), error_message: error.to_string() }
 }

@@ -38,6 +38,16 @@ pub struct SqsBatch {
     pub records: Vec<Box<RawValue>>,
 }
 
+impl SqsBatch {
+    /// Reads the event of an invocation.
+    ///
+    /// # Errors
+    /// [`InvocationError::NotABatch`] if it has no `Records`.
+    pub fn parse(event: &RawValue) -> Result<Self, InvocationError> {
+        serde_json::from_str(event.get()).map_err(|source| InvocationError::NotABatch { source })
+    }
+}
+
 /// Who is told of every record, besides the log.
 pub type Observer = Arc<dyn Fn(&Record) + Send + Sync>;
 
@@ -56,6 +66,13 @@ pub enum InvocationError {
     /// The whole batch comes back.
     #[error(transparent)]
     WholeBatch(#[from] WholeBatch),
+    /// The event is no batch of SQS.
+    #[error("the event is no batch of SQS messages; invoke the function by an SQS event source mapping")]
+    NotABatch {
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
     /// More messages than Lambda ever hands over.
     #[error("a batch of {messages} messages; Lambda hands over {MESSAGES_PER_BATCH} at most")]
     TooManyMessages {
@@ -70,6 +87,7 @@ impl InvocationError {
         match self {
             Self::WholeBatch(WholeBatch::PartialRepliesOff { .. }) => "outcome.whole_batch",
             Self::WholeBatch(WholeBatch::NoMessageId { .. }) => "outcome.no_message_id",
+            Self::NotABatch { .. } => "event.not_a_batch",
             Self::TooManyMessages { .. } => "event.too_many_messages",
         }
     }

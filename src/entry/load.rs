@@ -86,6 +86,7 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
         sent_at_ms: Some(clock.unix_ms()),
         redriven: true,
     };
+    let mut told = None;
     loop {
         let record = handler.handle_one(notice.clone(), receipt.clone(), deadline).await;
         let again = record.disposition.is_some_and(Disposition::passes_by_itself);
@@ -93,11 +94,12 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
             print(&record, args.format);
             return exit_code(&record);
         }
-        eprintln!(
-            "{}: {}; trying again",
-            record.code.unwrap_or("?"),
-            record.message.as_deref().unwrap_or("?")
-        );
+        if told != record.message {
+            let message = record.message.as_deref().unwrap_or_default();
+            let left_secs = deadline.left(&clock).as_secs();
+            eprintln!("{}: {message}; trying again for {left_secs} s", record.code.unwrap_or_default());
+            told = record.message;
+        }
         clock.sleep(PAUSE).await;
     }
 }

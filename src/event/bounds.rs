@@ -5,7 +5,7 @@ use super::EventError;
 use crate::object::ObjectRef;
 
 /// The longest key in bytes of UTF-8 (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
-pub const MAX_KEY_BYTES: usize = 1024;
+const MAX_KEY_BYTES: usize = 1024;
 
 /// A key as a notification spells it: each byte as three characters at most.
 const MAX_KEY_SPELLING_BYTES: usize = 3 * MAX_KEY_BYTES;

@@ -50,9 +50,12 @@ where
         SdkError::ConstructionFailure(_) => rejected(call, chain(error)),
         // Credentials are looked for when a request is about to be sent, so their lack shows here.
         SdkError::DispatchFailure(_) => match find_credentials_error(error) {
-            Some(CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)) => {
-                CallError::Denied { call, detail: format!("no AWS credentials: {}", chain(error)) }.into()
-            }
+            // A provider that is there and fails (no metadata service on a laptop) is no network that will come back.
+            Some(
+                CredentialsError::CredentialsNotLoaded(_)
+                | CredentialsError::InvalidConfiguration(_)
+                | CredentialsError::ProviderError(_),
+            ) => CallError::Denied { call, detail: format!("no AWS credentials: {}", chain(error)) }.into(),
             Some(_) => CallError::NotSent { call, source: chain(error).into() }.into(),
             None => unavailable(call, chain(error)),
         },

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use serde::Deserialize;
 
 use crate::cloud::Objects;
 use crate::cloud::folder::Folder;
@@ -12,10 +13,14 @@ use crate::entry::mapping_files;
 use crate::job::footers::FooterReader;
 use crate::key::{self, KeyMeaning};
 use crate::object::{Object, ObjectRef};
+use crate::outcome::record::Record;
 use crate::route::{Decision, Mappings, Route, TableRef};
 
 /// The folder below DIR that holds its mappings, and no objects.
 const MAPPINGS_FOLDER: &str = "mappings";
+
+/// The file in DIR that says what should come of its files, where some are there to fail.
+const EXPECTATIONS: &str = "expected.json";
 
 /// A folder and its mappings, read.
 pub(super) struct Ground {
@@ -25,6 +30,26 @@ pub(super) struct Ground {
     pub(super) folder: Arc<Folder>,
     /// All of them, by bucket and key.
     pub(super) objects: Vec<ObjectRef>,
+    /// The files that are meant to come back, with the code that they are meant to come back with.
+    pub(super) meant_to_return: Vec<Fate>,
+}
+
+/// What somebody expects to become of a file: an entry of `expected.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Fate {
+    bucket: String,
+    key: String,
+    outcome: String,
+    code: Option<String>,
+}
+
+impl Fate {
+    /// Whether a file that came back was meant to.
+    pub(super) fn is_that_of(&self, record: &Record) -> bool {
+        record.bucket.as_deref() == Some(&self.bucket)
+            && record.key.as_deref() == Some(&self.key)
+            && record.code == self.code.as_deref()
+    }
 }
 
 /// What the files of one destination hold.
@@ -67,9 +92,10 @@ impl Ground {
         // Where DIR itself is the bucket, its mappings are not among the objects.
         objects.retain(|object| {
             let is_mapping = object.key.starts_with("mappings/") && mappings_path.starts_with(dir);
-            !is_mapping
+            !is_mapping && object.key != EXPECTATIONS
         });
-        Ok(Self { mappings, folder: Arc::new(folder), objects })
+        let meant_to_return = meant_to_return(dir)?;
+        Ok(Self { mappings, folder: Arc::new(folder), objects, meant_to_return })
     }
 
     /// What every destination should hold, by the files' own footers.
@@ -98,6 +124,19 @@ impl Ground {
             Decision::Exclude { .. } => None,
         }
     }
+}
+
+/// Reads what DIR says should come of its files, if it says so. Only a folder that is made to show failures does.
+fn meant_to_return(dir: &Path) -> anyhow::Result<Vec<Fate>> {
+    let path = dir.join(EXPECTATIONS);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+    };
+    let fates: Vec<Fate> =
+        serde_json::from_str(&text).with_context(|| format!("understand {}", path.display()))?;
+    Ok(fates.into_iter().filter(|fate| fate.outcome == "error").collect())
 }
 
 /// Where DIR holds a folder with the name of a mapped bucket, its folders are buckets; otherwise DIR itself is the

@@ -45,7 +45,8 @@ const STATE_FOLDER: &str = ".dms2bq";
 /// Run it twice: the second time nothing is loaded, because every file's job is known. Kill it in the middle and
 /// run it again: every row is in once.
 ///
-/// Exit code: 0 if everything that should load did, 1 if not, 2 if it could not start.
+/// Exit code: 0 if everything that should load did, 1 if not, 2 if it could not start. A file that comes back is a
+/// failure, unless DIR/expected.json says that it should, as for the samples that are there to fail.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct LocalArgs {
@@ -103,7 +104,7 @@ async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     make_datasets(&bigquery, &expected).await?;
     let records = load_everything(&ground, bigquery.base_url()).await?;
     let held = ledger::read(bigquery.base_url(), expected.keys()).await?;
-    let report = Report::new(&records, expected, &held);
+    let report = Report::new(&records, expected, &held, &ground.meant_to_return);
     print!("{}", report.render());
     if args.serve {
         serve(bigquery.base_url()).await?;

@@ -4,20 +4,18 @@ use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::entry::local::ground::Expected;
+use crate::entry::local::ground::{Expected, Fate};
 use crate::entry::local::ledger::Held;
 use crate::outcome::record::Record;
 use crate::route::TableRef;
-
-/// Files that are refused by what they are. They should not load, so that they did not is no failure of the run.
-const NOT_WHOLE_PARQUET: [&str; 4] =
-    ["object.not_parquet", "object.truncated", "object.footer_unreadable", "object.footer_too_large"];
 
 /// A run, summed up.
 pub(super) struct Report {
     tables: Vec<TableLine>,
     ignored: Vec<Record>,
     returned: Vec<Record>,
+    /// How many files came back that were not meant to.
+    failed_count: usize,
     /// Objects whose rows were in before this run.
     loaded_before: usize,
     /// Objects that this run loaded.
@@ -50,10 +48,13 @@ impl Report {
         records: &[Record],
         expected: BTreeMap<TableRef, Expected>,
         held: &BTreeMap<TableRef, Held>,
+        meant_to_return: &[Fate],
     ) -> Self {
         let last = last_by_object(records);
         let of = |outcome: &str| last.iter().filter(|r| r.outcome == outcome).cloned().collect::<Vec<_>>();
         let loaded = of("loaded");
+        let returned = of("returned");
+        let is_meant = |record: &Record| meant_to_return.iter().any(|fate| fate.is_that_of(record));
         let now = |record: &&Record| loaded_in_this_run(record, records);
         let tables = expected.into_iter().map(|(table, expected)| TableLine {
             held: held.get(&table).cloned().unwrap_or_default(),
@@ -66,14 +67,14 @@ impl Report {
             loaded_now: loaded.iter().filter(now).count(),
             loaded_before: loaded.iter().filter(|record| !now(record)).count(),
             ignored: of("ignored"),
-            returned: of("returned"),
+            failed_count: returned.iter().filter(|record| !is_meant(record)).count(),
+            returned,
         }
     }
 
     /// Whether everything that should load did.
     pub(super) fn is_good(&self) -> bool {
-        self.tables.iter().all(|line| line.fault().is_none())
-            && self.returned.iter().all(refused_by_what_it_is)
+        self.failed_count == 0 && self.tables.iter().all(|line| line.fault().is_none())
     }
 
     /// The whole report as text.
@@ -117,28 +118,30 @@ impl Report {
     fn render_verdict(&self) -> String {
         let Self { loaded_now, loaded_before, .. } = self;
         let what = match (loaded_now, loaded_before) {
-            (0, 0) => "There was nothing to load.".to_owned(),
+            (0, 0) => "No file was loaded.".to_owned(),
             (0, before) => format!(
-                "Nothing was loaded: all {before} files are in already. BigQuery keeps the record of each file's load \
-                 job, and the job id is made from the file, so it refused to load them again."
+                "Nothing was loaded: what is to load ({}) is in already. BigQuery keeps the record of each file's \
+                 load job, and the job id is made from the file, so it refused to load them again.",
+                files(*before)
             ),
-            (now, 0) => format!("{now} files loaded, each once."),
-            (now, before) => format!("{now} files loaded, each once; {before} more were in already."),
+            (now, 0) => format!("{} loaded, each once.", files(*now)),
+            (now, before) => format!("{} loaded, each once; {} in already.", files(*now), files(*before)),
         };
-        let verdict = match self.is_good() {
-            true => "Everything that should load did.",
-            false => "Something that should be loaded is not: see above.",
+        let verdict = match (self.is_good(), self.failed_count) {
+            (true, _) if self.returned.is_empty() => "Everything that should load did.".to_owned(),
+            (true, _) => "Everything that should load did. What came back was meant to.".to_owned(),
+            (false, 0) => "Rows are missing or doubled: see the table above.".to_owned(),
+            (false, count) => format!("{} came back and should not have: see above.", files(count)),
         };
         format!("\n{what}\n{verdict}\n")
     }
 }
 
-fn refused_by_what_it_is(record: &Record) -> bool {
-    let code = record.code.unwrap_or_default();
-    code.starts_with("key.")
-        || code.starts_with("event.")
-        || code == "route.unmapped"
-        || NOT_WHOLE_PARQUET.contains(&code)
+fn files(count: usize) -> String {
+    match count {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    }
 }
 
 /// An object may be announced twice and delivered again: what counts is how it stands at the end, and an object

@@ -17,7 +17,7 @@ pub enum FooterError {
     },
     /// The object begins as a Parquet file and does not end as one.
     #[error(
-        "the object begins as a Parquet file but its {object_size_bytes} bytes do not end as one: it was cut short"
+        "the object begins as a Parquet file but its {object_size_bytes} bytes do not end as one: it was cut short, or something was appended"
     )]
     Truncated {
         /// How long it is.
