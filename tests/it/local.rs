@@ -137,6 +137,12 @@ fn a_folder_of_ones_own_is_the_bucket_and_a_file_that_cannot_load_fails_the_run(
     assert_eq!(tables.len(), 1);
     assert_eq!(tables[0].0, "acme-dw.mine.player");
 
+    std::fs::write(table.join("LOAD00000002.parquet"), "no Parquet").unwrap();
+    let damaged = local(home.path(), &["landing"]).output().unwrap();
+    let report = stdout(&damaged);
+    assert_eq!(damaged.status.code(), Some(1), "a file that came back unasked is a failure: {report}");
+    assert!(report.contains("object.not_parquet") && report.contains("1 file came back"), "{report}");
+
     write("pla\\nyer");
     let bad = local(home.path(), &["landing"]).output().unwrap();
     assert_eq!(bad.status.code(), Some(2), "{}", stdout(&bad));
