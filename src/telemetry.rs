@@ -91,7 +91,7 @@ pub fn write_record(record: &Record) {
     }
     match (record.outcome, record.disposition) {
         ("loaded", _) => line!(Level::INFO, "loaded"),
-        ("ignored", _) if record.code == Some("object.superseded") => line!(Level::WARN, "ignored"),
+        ("ignored", _) if record.notable => line!(Level::WARN, "ignored"),
         ("ignored", _) => line!(Level::INFO, "ignored"),
         (_, Some(Disposition::Running)) => line!(Level::INFO, "returned: the job is still running"),
         (_, _) => line!(Level::WARN, "returned to the queue"),

@@ -149,8 +149,8 @@ fn in_words(record: &Record) -> String {
 
 fn exit_code(record: &Record) -> ExitCode {
     match record.disposition {
-        // Nobody's own event follows a person's load.
-        None if record.code == Some("object.superseded") => ExitCode::FAILURE,
+        // Superseded: nobody's own event follows a person's load.
+        None if record.notable => ExitCode::FAILURE,
         None => ExitCode::SUCCESS,
         Some(disposition) if disposition.passes_by_itself() => ExitCode::from(EXIT_TRY_AGAIN),
         Some(_) => ExitCode::FAILURE,

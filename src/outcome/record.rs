@@ -67,6 +67,9 @@ pub struct Record {
     pub message: Option<String>,
     /// What a person should do.
     pub remedy: Option<String>,
+    /// Whether a person may want to know of an object that is ignored. It decides the line's level and is no field.
+    #[serde(skip)]
+    pub notable: bool,
 }
 
 impl Record {
@@ -86,6 +89,7 @@ impl Record {
                 record.outcome = "ignored";
                 record.code = Some(ignored.code);
                 record.message = Some(ignored.reason.clone());
+                record.notable = ignored.notable;
             }
             Outcome::Returned(error) => record.returned(error),
         }
@@ -130,6 +134,7 @@ impl Record {
             duration_ms,
             message: None,
             remedy: None,
+            notable: false,
         }
     }
 }

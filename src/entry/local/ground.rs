@@ -89,11 +89,11 @@ impl Ground {
         for bucket in &buckets {
             objects.extend(folder.list(bucket)?);
         }
-        // Where DIR itself is the bucket, its mappings are not among the objects.
-        objects.retain(|object| {
-            let is_mapping = object.key.starts_with("mappings/") && mappings_path.starts_with(dir);
-            !is_mapping && object.key != EXPECTATIONS
-        });
+        // Where DIR itself is the bucket, what tells of the objects is not one of them.
+        let dir_is_the_bucket = !buckets.iter().any(|bucket| dir.join(bucket).is_dir());
+        if dir_is_the_bucket {
+            objects.retain(|object| !tells_of_objects(&object.key, dir, &mappings_path));
+        }
         let meant_to_return = meant_to_return(dir)?;
         Ok(Self { mappings, folder: Arc::new(folder), objects, meant_to_return })
     }
@@ -124,6 +124,11 @@ impl Ground {
             Decision::Exclude { .. } => None,
         }
     }
+}
+
+/// Whether a file of DIR is a mapping in use, or the list of what should come of the files.
+fn tells_of_objects(key: &str, dir: &Path, mappings_path: &Path) -> bool {
+    dir.join(key).starts_with(mappings_path) || key == EXPECTATIONS
 }
 
 /// Reads what DIR says should come of its files, if it says so. Only a folder that is made to show failures does.
