@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | [`Objects`] | S3 | [`aws`] | [`memory`]; and `folder`, for `dms2bq local` |
 //! | [`Warehouse`] | BigQuery | [`google`] | [`memory`] |
+//! | [`Queue`] | SQS | [`aws`] | [`memory`] |
 //! | [`Clock`] | time | [`clock`] | the same, over a paused runtime |
 //!
 //! The docs of the traits are contracts; `tests/contract` examines every implementation by them.
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
+use crate::event::QueueArn;
 use crate::job::{JobRecord, JobRef, LoadJob, TableInfo};
 use crate::object::{ETag, Object, ObjectRef};
 use crate::route::TableRef;
@@ -176,4 +178,50 @@ impl InsertError {
             Self::Call(error) => error.may_have_happened(),
         }
     }
+}
+
+/// The most messages whose visibility one call sets
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html>).
+pub const VISIBILITY_CHANGES_PER_CALL: usize = 10;
+
+/// The longest visibility timeout that SQS knows: twelve hours, counted from when the message was received.
+pub const VISIBILITY_TIMEOUT_SECS_MAX: u32 = 43_200;
+
+/// SQS, as far as we need it. Messages are handed to us by Lambda, acknowledged by our reply, and moved to the
+/// dead-letter queue by SQS itself: we neither receive, nor send, nor delete.
+#[async_trait]
+pub trait Queue: Send + Sync {
+    /// Says when messages that were received become visible again, counted from now. At most
+    /// [`VISIBILITY_CHANGES_PER_CALL`] of them, each for at most [`VISIBILITY_TIMEOUT_SECS_MAX`].
+    ///
+    /// Each is set or fails on its own: `Ok` lists those that failed, and the others are set. A receipt handle is
+    /// good until its message is deleted or handed out again; a stale one fails and changes nothing.
+    ///
+    /// # Errors
+    /// The call failed as a whole. Each of the messages may have been set all the same; what is not set comes back
+    /// after the queue's own visibility timeout.
+    async fn set_visibility(
+        &self,
+        queue: &QueueArn,
+        changes: &[VisibilityChange],
+        deadline: Deadline,
+    ) -> Result<Vec<VisibilityFailure>, CallError>;
+}
+
+/// When one message is to become visible again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisibilityChange {
+    /// The handle of the receive that we have.
+    pub receipt_handle: String,
+    /// Seconds from now.
+    pub visibility_timeout_secs: u32,
+}
+
+/// One message whose visibility was not set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisibilityFailure {
+    /// Which of the changes, counted from 0.
+    pub index: usize,
+    /// SQS's code and message.
+    pub detail: String,
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::cloud::{Clock, Deadline};
 use crate::entry::mapping_store::MappingStore;
-use crate::event::{Notice, Receipt};
+use crate::event::{Notice, QueueArn, Receipt};
 use crate::outcome::record::{Known, Record};
 use crate::outcome::reply::{Reply, Unproven, WholeBatch};
 use crate::outcome::{Disposition, Outcome, StepError};
@@ -251,6 +251,8 @@ fn receive(record: &RawValue) -> (Arc<Receipt>, Option<String>) {
                 receive_count: receive_count.unwrap_or(1),
                 sent_at_ms: number("SentTimestamp"),
                 redriven: message.attributes.contains_key("DeadLetterQueueSourceArn"),
+                receipt_handle: message.receipt_handle.filter(|handle| !handle.is_empty()),
+                queue: message.event_source_arn.as_deref().and_then(QueueArn::parse),
             };
             (Arc::new(receipt), Some(message.body.unwrap_or_default()))
         }

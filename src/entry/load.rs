@@ -85,6 +85,7 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
         receive_count: 1,
         sent_at_ms: Some(clock.unix_ms()),
         redriven: true,
+        ..Receipt::default()
     };
     let mut told = None;
     loop {

@@ -20,7 +20,7 @@ mod receipt;
 pub use body::{MAX_BODY_BYTES, MAX_RECORDS, read};
 pub use error::{EventError, Speaker};
 pub use ignored::IgnoredEvent;
-pub use receipt::Receipt;
+pub use receipt::{QueueArn, Receipt};
 
 use crate::object::ObjectRef;
 

@@ -102,6 +102,7 @@ async fn walk(case: Case) -> Vec<String> {
         receive_count: case.receipt.receive_count,
         sent_at_ms: case.receipt.sent_s.map(|s| s * 1000),
         redriven: case.receipt.redriven,
+        ..Receipt::default()
     };
     let end = describe(settle(&driver, &receipt, clock.as_ref()).await);
     let mut problems = std::mem::take(&mut *script.problems.lock().unwrap());
