@@ -1,6 +1,6 @@
 //! Logs: JSON lines in Lambda, readable on a terminal.
 
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -25,7 +25,7 @@ pub enum Format {
 pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
     let filter = EnvFilter::try_new(directives.unwrap_or(default_level))
         .unwrap_or_else(|_| EnvFilter::new(default_level));
-    let ours = filter_fn(|metadata| *metadata.level() <= Level::INFO || is_ours(metadata.target()));
+    let ours = filter_fn(admits);
     let registry = tracing_subscriber::registry().with(filter);
     // A second `init` in one process (tests) keeps the first subscriber.
     let _already_set = match format {
@@ -43,6 +43,11 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(code = "bug.panic", location, "panicked: {}", panic_message(panic.payload()));
     }));
+}
+
+/// Whether a line may be written at all, whatever `RUST_LOG` says.
+pub fn admits(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || is_ours(metadata.target())
 }
 
 fn is_ours(target: &str) -> bool {

@@ -1,0 +1,7 @@
+//! Deliberate defects.
+
+/// A defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Defect {
+    AckBeforeLoad,
+}

@@ -1,0 +1,204 @@
+//! Lambda and its event source: receives from the queue, invokes, kills, and deletes what the reply lets go.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use dms2bq::cloud::memory::queue::Delivery;
+use dms2bq::cloud::{Clock, Objects, Warehouse};
+use dms2bq::entry::lambda::{Handler, SqsBatch};
+use dms2bq::entry::mapping_store::MappingStore;
+use dms2bq::outcome::reply::Reply;
+use dms2bq::pipeline::Pipeline;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::checks;
+use crate::station::{Invocation, Received, Station};
+use crate::world::World;
+
+/// So many receives in a hundred are never handed to a function, because there are too many at once.
+const THROTTLED_PERCENT: u64 = 4;
+
+/// So many acknowledgements in a hundred are lost.
+const LOST_ACKS_PERCENT: u64 = 4;
+
+/// One of the function's environments, for as long as the world lasts: it is killed, and starts anew.
+pub(crate) async fn environment(world: Arc<World>, n: usize, mappings_fail: bool) {
+    let mut process: Option<Process> = None;
+    let mut started = 0;
+    while !world.is_over() {
+        let deliveries = receive(&world);
+        if deliveries.is_empty() {
+            wait_for_messages(&world).await;
+            continue;
+        }
+        if world.faults.percent(THROTTLED_PERCENT) {
+            world.say(&format!("w{n}"), &format_args!("throttled: {} messages come back", deliveries.len()));
+            continue;
+        }
+        let current = match process.take() {
+            Some(process) => process,
+            None => {
+                started += 1;
+                sleep(world.faults.latency() * 5).await;
+                Process::start(&world, format!("w{n}.{started}"), mappings_fail)
+            }
+        };
+        if current.invoke(deliveries).await {
+            process = Some(current);
+        }
+        sleep(world.faults.latency()).await;
+    }
+}
+
+fn receive(world: &World) -> Vec<Delivery> {
+    world.queue.receive_in_order(world.settings.batch, |left| world.faults.with(|rng| rng.index(left)))
+}
+
+async fn wait_for_messages(world: &World) {
+    let soonest = Instant::now() + Duration::from_millis(1);
+    let latest = Instant::now() + Duration::from_secs(3600);
+    let until = world.queue.next_visible().unwrap_or(latest).clamp(soonest, latest);
+    let _either = timeout_at(until, world.arrivals.notified()).await;
+}
+
+/// A process: its caches live as long as it does.
+struct Process {
+    station: Arc<Station>,
+    handler: Handler,
+}
+
+/// How an invocation ended.
+enum End {
+    Replied(Option<Reply>),
+    Killed,
+}
+
+impl Process {
+    fn start(world: &Arc<World>, name: String, mappings_fail: bool) -> Self {
+        let station = Station::new(Arc::clone(world), name, mappings_fail);
+        station.say(&"starts");
+        let objects: Arc<dyn Objects> = Arc::clone(&station) as _;
+        let warehouse: Arc<dyn Warehouse> = Arc::clone(&station) as _;
+        let clock: Arc<dyn Clock> = Arc::clone(&world.clock) as _;
+        let pipeline = Pipeline::new(objects, warehouse, Arc::clone(&clock));
+        let mappings = MappingStore::from_source(Arc::clone(&station) as _);
+        let observer = Arc::clone(world);
+        let handler = Handler::new(pipeline, mappings, clock, world.settings.partial_replies)
+            .observed_by(Arc::new(move |record| observer.observe(record)));
+        Self { station, handler }
+    }
+
+    /// Invokes the function with these messages; `false` if it did not survive.
+    async fn invoke(&self, deliveries: Vec<Delivery>) -> bool {
+        let world = &self.station.world;
+        let ends = Instant::now() + world.settings.invocation;
+        let left_ms = u64::try_from(world.settings.invocation.as_millis()).expect("a timeout is short");
+        let deadline = self.handler.deadline(world.clock.unix_ms() + left_ms);
+        let messages: Vec<Received> = deliveries.iter().map(received).collect();
+        let names: Vec<String> =
+            messages.iter().map(|m| format!("{}#{}", m.message_id, m.receive_count)).collect();
+        self.station.say(&format_args!("is invoked with {}", names.join(" ")));
+        self.station.begin(Invocation {
+            started: world.clock.elapsed(),
+            deadline: deadline.instant(),
+            ends,
+            messages,
+            read_failed: Default::default(),
+            seen_open: Default::default(),
+            asked: Default::default(),
+            has_set_visibility: false,
+        });
+        let records: Vec<_> = deliveries.iter().map(Delivery::as_lambda_record).collect();
+        let batch: SqsBatch = serde_json::from_value(json!({ "Records": records })).expect("a batch");
+        let polls = world.faults.percent(world.settings.kills_percent);
+        let polls_left = polls.then(|| world.faults.with(|rng| rng.between(1, 100)));
+        let work = Killable { work: Some(Box::pin(self.handler.handle(batch, deadline))), polls_left };
+        let end = match timeout_at(ends, work).await {
+            Ok(Some(Ok(reply))) => End::Replied(Some(reply)),
+            Ok(Some(Err(error))) => {
+                self.station.say(&format_args!("fails as a whole: {error}"));
+                End::Replied(None)
+            }
+            Ok(None) => End::Killed,
+            Err(_elapsed) => {
+                world.violated("no-call-after-deadline", "Lambda had to end the invocation");
+                End::Killed
+            }
+        };
+        let invocation = self.station.end().expect("it was begun");
+        world.hear();
+        match end {
+            End::Killed => {
+                self.station.say(&"is killed");
+                false
+            }
+            End::Replied(reply) => {
+                checks::lines(world, &invocation);
+                self.acknowledge(&invocation, reply.as_ref()).await;
+                true
+            }
+        }
+    }
+
+    /// Deletes what the reply lets go, as the event source does.
+    async fn acknowledge(&self, invocation: &Invocation, reply: Option<&Reply>) {
+        let world = &self.station.world;
+        let Some(reply) = reply else { return };
+        let comes_back = |id: &str| {
+            let failures = &reply.batch_item_failures;
+            world.settings.partial_replies && failures.iter().any(|failure| failure.item_identifier == id)
+        };
+        self.station.say(&format_args!("returns {} messages", reply.batch_item_failures.len()));
+        let done: Vec<&Received> =
+            invocation.messages.iter().filter(|m| !comes_back(&m.message_id)).collect();
+        for message in &done {
+            checks::gone(world, &message.message_id, invocation);
+        }
+        sleep(world.faults.latency()).await;
+        for message in done {
+            if world.faults.percent(LOST_ACKS_PERCENT) {
+                self.station.say(&format_args!("ack of {} is lost", message.message_id));
+                continue;
+            }
+            let is_gone = world.queue.delete(&message.receipt_handle);
+            let how = if is_gone { "is deleted" } else { "has been handed out again" };
+            self.station.say(&format_args!("{} {how}", message.message_id));
+        }
+    }
+}
+
+fn received(delivery: &Delivery) -> Received {
+    Received {
+        message_id: delivery.message_id.clone(),
+        receipt_handle: delivery.receipt_handle.clone(),
+        receive_count: delivery.receive_count,
+        sent_at_ms: delivery.sent_at_ms,
+    }
+}
+
+/// Work that ends after so many polls, wherever it stands then: a Lambda may be killed at any `await`.
+struct Killable<F> {
+    work: Option<Pin<Box<F>>>,
+    polls_left: Option<u64>,
+}
+
+impl<F: Future> Future for Killable<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(left) = &mut self.polls_left {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.work = None;
+            }
+        }
+        match &mut self.work {
+            Some(work) => work.as_mut().poll(context).map(Some),
+            None => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! What happens in a world, written down before it begins: what lands, what is sent, and what people do to it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dms2bq::cloud::memory::queue::MovedMessages;
+use dms2bq::route::TableRef;
+use serde_json::json;
+
+use crate::files::{self, File, Shape};
+use crate::rng::Rng;
+use crate::secrets;
+use crate::truth::{End, Form, Identity, Letter, PROJECT, Piece, Version, record};
+
+pub(crate) const BUCKET: &str = "acme-landing";
+pub(crate) const VERSIONED_BUCKET: &str = "acme-versioned";
+
+/// Over how long things happen.
+const STORY: u64 = 90_000;
+
+/// How a world is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) workers: usize,
+    pub(crate) batch: usize,
+    /// The function's timeout, and the queue's visibility timeout.
+    pub(crate) invocation: Duration,
+    pub(crate) visibility: Duration,
+    pub(crate) max_receive_count: u32,
+    /// Whether the event source honours partial replies, and the handler is told so.
+    pub(crate) partial_replies: bool,
+    pub(crate) moved: MovedMessages,
+    /// So many calls in a hundred go wrong.
+    pub(crate) faults_percent: u64,
+    /// So many invocations in a hundred are killed.
+    pub(crate) kills_percent: u64,
+    /// So many jobs in a hundred do not take the usual course.
+    pub(crate) odd_jobs_percent: u64,
+    /// When all of that ends.
+    pub(crate) calm_at: Duration,
+}
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    /// An object lands, perhaps in place of another.
+    Put { version: usize },
+    /// A message is sent about it.
+    Send { letter: usize },
+    /// An object is deleted.
+    Delete { version: usize },
+    /// A deleted object is put back.
+    Restore { version: usize },
+    /// A job of this object's id is there before, and is another's.
+    TakeId { version: usize, other_destination: bool },
+    /// Somebody drops a table.
+    DropTable { table: TableRef },
+    /// Somebody makes the dataset that is missing.
+    MakeDataset,
+    /// A message that is in flight is handed out once more.
+    DeliverTwice { which: usize },
+}
+
+/// A world's story.
+pub(crate) struct Story {
+    pub(crate) settings: Settings,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) letters: Vec<Letter>,
+    /// In the order in which they happen.
+    pub(crate) acts: Vec<(Duration, Act)>,
+    /// Whether the dataset `logs` is there from the start.
+    pub(crate) has_logs: bool,
+    /// Whether reading the mappings fails now and then.
+    pub(crate) mappings_fail: bool,
+}
+
+pub(crate) fn tell(rng: &mut Rng) -> Story {
+    let settings = settings(rng);
+    let mut teller = Teller {
+        rng: rng.fork(),
+        files: BTreeMap::new(),
+        story: Story {
+            settings,
+            versions: Vec::new(),
+            letters: Vec::new(),
+            acts: Vec::new(),
+            has_logs: rng.percent(80),
+            mappings_fail: rng.percent(20),
+        },
+    };
+    for _ in 0..rng.between(3, 10) {
+        teller.object();
+    }
+    for _ in 0..rng.below(4) {
+        teller.nonsense();
+    }
+    teller.people();
+    let mut story = teller.story;
+    story.acts.sort_by_key(|(at, _)| *at);
+    story
+}
+
+fn settings(rng: &mut Rng) -> Settings {
+    let invocation = Duration::from_secs(rng.between(5, 60));
+    // Six times the function's timeout is what AWS asks for; less lets messages come back in mid-work.
+    let visibility = if rng.percent(60) { invocation * 6 } else { invocation * 3 / 4 };
+    let wild = rng.percent(75);
+    Settings {
+        workers: 1 + rng.index(4),
+        batch: 1 + rng.index(10),
+        invocation,
+        visibility,
+        max_receive_count: u32::try_from(rng.between(2, 12)).expect("it is small"),
+        partial_replies: rng.percent(75),
+        moved: *rng.pick(&[MovedMessages::NameTheirSource, MovedMessages::LookNew]),
+        faults_percent: if wild { rng.between(1, 40) } else { 0 },
+        kills_percent: if wild { rng.below(30) } else { 0 },
+        odd_jobs_percent: rng.below(60),
+        calm_at: Duration::from_millis(STORY + rng.below(STORY)),
+    }
+}
+
+struct Teller {
+    rng: Rng,
+    /// How many files of each shape are taken.
+    files: BTreeMap<usize, usize>,
+    story: Story,
+}
+
+impl Teller {
+    fn moment(&mut self) -> Duration {
+        Duration::from_millis(self.rng.below(STORY))
+    }
+
+    fn soon_after(&mut self, moment: Duration) -> Duration {
+        // Often within the milliseconds in which a worker is at it, sometimes a minute later.
+        let most = *self.rng.pick(&[50, 500, 5_000, 60_000]);
+        moment + Duration::from_millis(self.rng.between(1, most))
+    }
+
+    fn act(&mut self, at: Duration, act: Act) {
+        self.story.acts.push((at, act));
+    }
+
+    fn next_file(&mut self, shape: Shape) -> File {
+        let taken = self.files.entry(shape as usize).or_default();
+        *taken += 1;
+        files::file(shape, *taken).clone()
+    }
+
+    /// An object, its message or messages, and what becomes of it.
+    fn object(&mut self) {
+        let bucket = if self.rng.percent(25) { VERSIONED_BUCKET } else { BUCKET };
+        let table = *self.rng.pick(&["player", "player", "ledger", "log_in", "fixed"]);
+        let n = self.story.versions.len();
+        let name = match self.rng.percent(40) {
+            true => format!("LOAD{:08X}", n + 1),
+            false => format!("20221201-0930{:05}", 15_000 + n),
+        };
+        let shape = match table {
+            "fixed" => *self.rng.pick(&[Shape::Plain, Shape::OtherType]),
+            _ => *self.rng.pick(&Shape::COMPATIBLE),
+        };
+        let file = self.next_file(shape);
+        let version = self.version(bucket, table, &name, file);
+        if shape == Shape::OtherType {
+            self.story.versions[version].spoiled = Some("the column has another type in the table");
+        }
+        let landed = self.moment();
+        self.act(landed, Act::Put { version });
+        let names_etag = self.rng.percent(85);
+        self.news_of(version, landed, names_etag, false);
+        match self.rng.below(20) {
+            0..=2 => self.replaced(version, landed, names_etag),
+            3 => self.deleted(version, landed),
+            4 if names_etag => self.copied_in_place(version, landed),
+            5 if shape != Shape::OtherType => {
+                self.story.versions[version].spoiled = Some("its id is taken by another's job");
+                let other_destination = self.rng.percent(50);
+                self.act(Duration::ZERO, Act::TakeId { version, other_destination });
+            }
+            6 => self.story.versions[version].spoiled = Some(SHORT),
+            7 => self.spoil_bytes(version),
+            _ => {}
+        }
+    }
+
+    fn version(&mut self, bucket: &'static str, table: &str, name: &str, file: File) -> usize {
+        let key = format!("dms/casino a/game/{table}/{name}.parquet");
+        let n = self.story.versions.len();
+        let etag = format!("{:032x}", u128::from(self.rng.next()));
+        let table_ref = destination(table);
+        let file_name = name.replace('-', "");
+        let identity = Identity::of(&[&file_name, "game", table], bucket, &key, &etag, &table_ref);
+        self.story.versions.push(Version {
+            bucket,
+            key,
+            etag,
+            version_id: None,
+            file,
+            table: table_ref,
+            identity,
+            replaced_at: None,
+            is_deleted: false,
+            spoiled: None,
+            rows_dropped_at: None,
+        });
+        n
+    }
+
+    /// Sends one message or several about an object that landed.
+    fn news_of(&mut self, version: usize, landed: Duration, names_etag: bool, copied: bool) {
+        let copies = if self.rng.percent(20) { 2 } else { 1 };
+        for _ in 0..copies {
+            let names_version = self.rng.percent(80);
+            let piece = Piece::Object { version, names_etag, names_version, copied };
+            let sent = self.soon_after(landed);
+            let last = self.story.letters.len().checked_sub(1);
+            // S3's format has room for several records, and somebody who gathers them uses it.
+            let joins = last.filter(|last| {
+                let letter = &self.story.letters[*last];
+                letter.form == Form::S3 && letter.raw.is_none()
+            });
+            match joins {
+                Some(last) if self.rng.percent(25) => self.join(last, piece, sent),
+                Some(_) | None => self.letter(piece, sent),
+            }
+        }
+    }
+
+    fn letter(&mut self, piece: Piece, sent: Duration) {
+        let forms = [Form::S3, Form::S3, Form::SnsAroundS3, Form::EventBridge, Form::SnsAroundEventBridge];
+        let form = *self.rng.pick(&forms);
+        let mut pieces = vec![piece];
+        if form == Form::S3 && self.rng.percent(20) {
+            let other = self.other_record();
+            pieces.push(other);
+        }
+        self.post(Letter { form, pieces, raw: None }, sent);
+    }
+
+    fn post(&mut self, letter: Letter, sent: Duration) {
+        let n = self.story.letters.len();
+        self.story.letters.push(letter);
+        self.act(sent, Act::Send { letter: n });
+    }
+
+    /// Puts another record into a letter, which then is sent no earlier than the record's object is there.
+    fn join(&mut self, letter: usize, piece: Piece, sent: Duration) {
+        self.story.letters[letter].pieces.push(piece);
+        for (at, act) in &mut self.story.acts {
+            if matches!(act, Act::Send { letter: other } if *other == letter) {
+                *at = sent.max(*at);
+            }
+        }
+    }
+
+    fn other_record(&mut self) -> Piece {
+        let object =
+            |key: &str| json!({ "key": key, "size": 10, "eTag": "0123456789abcdef0123456789abcdef" });
+        let put = "ObjectCreated:Put";
+        let (record, end) = match self.rng.below(7) {
+            0 => (
+                record("ObjectRemoved:Delete", BUCKET, &object("dms/casino+a/game/player/LOAD1.parquet")),
+                End::Ignored,
+            ),
+            1 => (record(put, BUCKET, &object("dms/casino+a/game/tmp_x/LOAD00000001.parquet")), End::Ignored),
+            2 => (record(put, BUCKET, &object("dms/casino+a/game/nobody.csv")), End::Poison),
+            3 => (record(put, BUCKET, &object("dms/casino+a/lost/x/LOAD00000001.parquet")), End::Poison),
+            4 => (
+                record(put, "somebody-elses", &object("dms/casino+a/game/player/LOAD00000001.parquet")),
+                End::Poison,
+            ),
+            5 => (record(put, BUCKET, &object("dms/casino+a/game/player/LOAD0000DEAD.parquet")), End::Poison),
+            _ => (json!({ "eventVersion": "9.0", "eventSource": "aws:s3", "eventName": put }), End::Poison),
+        };
+        Piece::Other { record, end }
+    }
+
+    /// A message that is of no object at all.
+    fn nonsense(&mut self) {
+        let bodies = [
+            (format!("this is no JSON: {}", secrets::BODY), End::Poison),
+            (format!("{{\"token\": \"{}\"}}", secrets::BODY), End::Poison),
+            ("null".to_owned(), End::Poison),
+            (
+                json!({ "Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET }).to_string(),
+                End::Ignored,
+            ),
+            (json!({ "Records": [] }).to_string(), End::Ignored),
+        ];
+        let (body, end) = self.rng.pick(&bodies).clone();
+        let pieces = vec![Piece::Other { record: json!(null), end }];
+        let sent = self.moment();
+        self.post(Letter { form: Form::S3, pieces, raw: Some(body) }, sent);
+    }
+
+    fn replaced(&mut self, version: usize, landed: Duration, names_etag: bool) {
+        let old = self.story.versions[version].clone();
+        let (table, name) = names_of(&old);
+        let shape = if table == "fixed" { Shape::Plain } else { *self.rng.pick(&Shape::COMPATIBLE) };
+        let file = self.next_file(shape);
+        let new = self.version(old.bucket, &table, &name, file);
+        let at = self.soon_after(landed);
+        self.act(at, Act::Put { version: new });
+        self.news_of(new, at, names_etag, false);
+    }
+
+    fn deleted(&mut self, version: usize, landed: Duration) {
+        let at = self.soon_after(landed);
+        self.act(at, Act::Delete { version });
+        if self.rng.percent(50) {
+            let at = self.soon_after(at);
+            self.act(at, Act::Restore { version });
+        }
+    }
+
+    /// The same bytes under the same key, and another etag: their rows must not come twice.
+    fn copied_in_place(&mut self, version: usize, landed: Duration) {
+        let old = self.story.versions[version].clone();
+        let (table, name) = names_of(&old);
+        let copy = self.version(old.bucket, &table, &name, old.file.clone());
+        self.story.versions[copy].spoiled = Some("it is a copy");
+        let at = self.soon_after(landed);
+        self.act(at, Act::Put { version: copy });
+        self.news_of(copy, at, true, true);
+    }
+
+    fn spoil_bytes(&mut self, version: usize) {
+        let whole = &self.story.versions[version].file.bytes;
+        let bytes = match self.rng.below(3) {
+            0 => whole.slice(..whole.len() - 9),
+            1 => format!("id,name\n1,{}\n", secrets::ROW).into(),
+            _ => whole.slice(..6),
+        };
+        self.story.versions[version].file = File { bytes, row_count: 0 };
+        self.story.versions[version].spoiled = Some("it is no Parquet file");
+    }
+
+    fn people(&mut self) {
+        if !self.story.has_logs && self.rng.percent(50) {
+            let at = self.moment();
+            self.act(at, Act::MakeDataset);
+        }
+        if self.rng.percent(12) {
+            let at = self.moment();
+            let table = destination(*self.rng.pick(&["player", "ledger"]));
+            self.act(at, Act::DropTable { table });
+        }
+        for _ in 0..self.rng.below(6) {
+            let at = self.moment();
+            let which = self.rng.index(64);
+            self.act(at, Act::DeliverTwice { which });
+        }
+    }
+}
+
+/// Why a job of which BigQuery tells too few rows must not count.
+pub(crate) const SHORT: &str = "BigQuery says it added fewer rows";
+
+/// The table's and the file's name of a version.
+fn names_of(version: &Version) -> (String, String) {
+    let mut parts = version.key.rsplit('/');
+    let name = parts.next().and_then(|name| name.strip_suffix(".parquet")).expect("a name");
+    let table = parts.next().expect("a table");
+    (table.to_owned(), name.to_owned())
+}
+
+/// Where the mappings send a table of the schema `game`.
+pub(crate) fn destination(table: &str) -> TableRef {
+    let (dataset, table) = match table.starts_with("log_") {
+        true => ("logs", format!("game_{table}")),
+        false => ("casino_a", table.to_owned()),
+    };
+    TableRef { project: PROJECT.to_owned(), dataset: dataset.to_owned(), table }
+}
+
+/// The mappings of every world. `lost` is what somebody forgot.
+pub(crate) fn mapping(bucket: &str) -> String {
+    json!({
+        "source": { "bucket": bucket, "bucket_folder": "dms/casino a" },
+        "destination": { "project": PROJECT, "location": crate::truth::LOCATION, "dataset": "casino_a" },
+        "tables": [
+            { "schema": "game", "table": "%" },
+            { "schema": "game", "table": "ledger", "partition": null },
+            { "schema": "game", "table": "log_%", "destination": { "dataset": "logs", "table": "{schema}_{table}" } },
+            { "schema": "game", "table": "tmp_%", "action": "exclude" },
+        ],
+    })
+    .to_string()
+}

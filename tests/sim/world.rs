@@ -1,0 +1,580 @@
+//! One world: the twins, what is true in it, what went wrong in it, and every line of what happened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use dms2bq::cloud::memory::objects::MemoryObjects;
+use dms2bq::cloud::memory::queue::{MemoryQueue, RedrivePolicy};
+use dms2bq::cloud::memory::warehouse::{Course, MemoryWarehouse};
+use dms2bq::cloud::{Clock, TableLookup};
+use dms2bq::event::QueueArn;
+use dms2bq::job::{ColumnMode, JobRecord, JobRef, JobState, LoadJob, Part, TableColumn, TableInfo};
+use dms2bq::object::ETag;
+use dms2bq::outcome::record::Record;
+use dms2bq::route::TableRef;
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::capture::Output;
+use crate::clock::SimClock;
+use crate::defects::Defect;
+use crate::faults::Faults;
+use crate::files::{self, Shape};
+use crate::rng::Rng;
+use crate::secrets;
+use crate::station::{Received, STALE_FOR};
+use crate::story::{self, Act, SHORT, Settings, Story, VERSIONED_BUCKET};
+use crate::truth::{End, LOCATION, Letter, PROJECT, Piece, Version};
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) invariant: &'static str,
+    pub(crate) detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.detail)
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) clock: Arc<SimClock>,
+    pub(crate) settings: Settings,
+    pub(crate) objects: Arc<MemoryObjects>,
+    pub(crate) warehouse: Arc<MemoryWarehouse>,
+    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) dead_letters: Arc<MemoryQueue>,
+    /// Told whenever a message may have become visible.
+    pub(crate) arrivals: Notify,
+    pub(crate) output: Output,
+    pub(crate) defect: Option<Defect>,
+    pub(crate) faults: Faults,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    trace: Vec<String>,
+    violations: Vec<Violation>,
+    pub(crate) versions: Vec<Version>,
+    pub(crate) letters: Vec<Letter>,
+    /// Which letter a message is.
+    addressed: BTreeMap<String, usize>,
+    /// The lines of each receive (message id, receive count): written, and told to the observer.
+    lines: BTreeMap<(String, String), (usize, usize)>,
+    /// Insertions that are still on their way although nobody waits for them.
+    pub(crate) stray_inserts: usize,
+    held: Vec<JobRef>,
+    /// What a table looks like, what it looked like before, and when that changed.
+    tables: BTreeMap<TableRef, (TableLookup, TableLookup, Duration)>,
+    is_over: bool,
+    ended_after: Duration,
+}
+
+impl World {
+    pub(crate) fn new(story: &Story, rng: &mut Rng, output: Output, defect: Option<Defect>) -> Arc<Self> {
+        let clock = Arc::new(SimClock::new());
+        let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let settings = story.settings.clone();
+        let dead_letters =
+            Arc::new(MemoryQueue::new(arn("dms2bq-dlq"), Arc::clone(&shared), Duration::from_secs(30)));
+        let policy = RedrivePolicy {
+            max_receive_count: settings.max_receive_count,
+            dead_letters: Arc::clone(&dead_letters),
+        };
+        let queue =
+            MemoryQueue::new(arn("dms2bq"), Arc::clone(&shared), settings.visibility).with_redrive(policy);
+        let world = Arc::new(Self {
+            objects: Arc::new(MemoryObjects::new()),
+            warehouse: Arc::new(MemoryWarehouse::new(shared)),
+            queue: Arc::new(queue),
+            dead_letters,
+            arrivals: Notify::new(),
+            output,
+            defect,
+            faults: Faults::new(rng.fork(), &settings),
+            state: Mutex::new(State {
+                versions: story.versions.clone(),
+                letters: story.letters.clone(),
+                ..State::default()
+            }),
+            settings,
+            clock,
+        });
+        world.furnish(story, rng.fork());
+        world
+    }
+
+    fn furnish(self: &Arc<Self>, story: &Story, mut rng: Rng) {
+        self.objects.create_versioned_bucket(VERSIONED_BUCKET);
+        self.warehouse.create_dataset(PROJECT, "casino_a", LOCATION);
+        if story.has_logs {
+            self.make_dataset();
+        }
+        let id =
+            TableColumn { name: "id".to_owned(), kind: "INTEGER".to_owned(), mode: ColumnMode::Nullable };
+        let name =
+            TableColumn { name: "name".to_owned(), kind: "STRING".to_owned(), mode: ColumnMode::Nullable };
+        let info = TableInfo { created_ms: self.clock.unix_ms(), columns: vec![id, name], partitioned: true };
+        self.warehouse.create_table(&story::destination("fixed"), info);
+        let world = Arc::downgrade(self);
+        self.warehouse.direct(move |load| direct(&world, &mut rng, load));
+    }
+
+    // ---- what is said ----
+
+    /// Writes a line of the trace.
+    pub(crate) fn say(&self, who: &str, what: &dyn fmt::Display) {
+        let at = self.clock.elapsed();
+        let line = format!("{:>6}.{:03} {who:<8} {what}", at.as_secs(), at.subsec_millis());
+        self.state().trace.push(line);
+    }
+
+    /// Notes that an invariant does not hold.
+    pub(crate) fn violated(&self, invariant: &'static str, detail: impl Into<String>) {
+        let violation = Violation { invariant, detail: detail.into() };
+        self.say("!!!", &violation);
+        self.state().violations.push(violation);
+    }
+
+    pub(crate) fn trace(&self) -> Vec<String> {
+        self.state().trace.clone()
+    }
+
+    pub(crate) fn violations(&self) -> Vec<Violation> {
+        self.state().violations.clone()
+    }
+
+    /// Takes in what the program has written: looks for secrets, and counts the lines of objects.
+    pub(crate) fn hear(&self) {
+        for line in self.output.take() {
+            if let Some(secret) = secrets::found_in(&line.text) {
+                self.violated("no-secret", format!("{secret} in: {}", line.text));
+            }
+            if let Some(outcome) = line.outcome {
+                let short: Vec<&str> = line.text.split(' ').filter(|field| is_telling(field)).collect();
+                self.say(
+                    "log",
+                    &format_args!(
+                        "{outcome} {} #{} {}",
+                        line.message_id,
+                        line.receive_count,
+                        short.join(" ")
+                    ),
+                );
+                self.state().lines.entry((line.message_id, line.receive_count)).or_default().0 += 1;
+            }
+        }
+    }
+
+    pub(crate) fn observe(&self, record: &Record) {
+        let dump = format!("{record:?}");
+        if let Some(secret) = secrets::found_in(&dump) {
+            self.violated("no-secret", format!("{secret} in: {dump}"));
+        }
+        let key = (record.message_id.clone(), record.receive_count.to_string());
+        self.state().lines.entry(key).or_default().1 += 1;
+    }
+
+    /// How many lines a receive has left, in the log and with the observer.
+    pub(crate) fn lines_of(&self, message_id: &str, receive_count: u32) -> (usize, usize) {
+        let key = (message_id.to_owned(), receive_count.to_string());
+        self.state().lines.get(&key).copied().unwrap_or_default()
+    }
+
+    // ---- what happens ----
+
+    pub(crate) async fn act(self: &Arc<Self>, act: &Act) {
+        self.say("world", &format_args!("{act:?}"));
+        match act {
+            Act::Put { version } => self.put(*version),
+            Act::Restore { version } => self.restore(*version),
+            Act::Send { letter } => self.send(*letter),
+            Act::Delete { version } => {
+                let mut state = self.state();
+                let version = &mut state.versions[*version];
+                version.is_deleted = true;
+                self.objects.delete(version.bucket, &version.key);
+            }
+            Act::TakeId { version, other_destination } => self.take_id(*version, *other_destination).await,
+            Act::DropTable { table } => self.drop_table(table),
+            Act::MakeDataset => self.make_dataset(),
+            Act::DeliverTwice { which } => {
+                let ids = self.queue.message_ids();
+                if let Some(id) = ids.get(which % ids.len().max(1)) {
+                    self.queue.expose(id);
+                    self.arrivals.notify_waiters();
+                }
+            }
+        }
+    }
+
+    fn put(&self, version: usize) {
+        let at = self.clock.elapsed();
+        let mut state = self.state();
+        let (bucket, key) = (state.versions[version].bucket, state.versions[version].key.clone());
+        for other in &mut state.versions {
+            if other.bucket == bucket && other.key == key && other.replaced_at.is_none() {
+                other.replaced_at = Some(at);
+            }
+        }
+        let new = &mut state.versions[version];
+        new.replaced_at = None;
+        let etag = ETag::parse(&new.etag).expect("an etag");
+        let object = self.objects.put_as(bucket, &key, etag, new.file.bytes.clone());
+        new.version_id = object.version_id().map(|id| id.as_str().to_owned());
+    }
+
+    /// Puts a deleted object back, as it was.
+    fn restore(&self, version: usize) {
+        let mut state = self.state();
+        let version = &mut state.versions[version];
+        version.is_deleted = false;
+        let etag = ETag::parse(&version.etag).expect("an etag");
+        self.objects.put_as(version.bucket, &version.key, etag, version.file.bytes.clone());
+    }
+
+    fn send(&self, letter: usize) {
+        let mut state = self.state();
+        let body = state.letters[letter].body(&state.versions);
+        let id = self.queue.send(body);
+        state.addressed.insert(id, letter);
+        drop(state);
+        self.arrivals.notify_waiters();
+    }
+
+    /// Makes a job of the id that an object's load will ask for.
+    async fn take_id(&self, n: usize, other_destination: bool) {
+        let version = self.state().versions[n].clone();
+        let table = if other_destination { story::destination("others") } else { version.table };
+        let id = format!("{}_0", version.identity.job_base);
+        let job = JobRef { project: PROJECT.to_owned(), location: LOCATION.to_owned(), id: id.clone() };
+        let label = if other_destination { version.identity.label } else { "0".repeat(32) };
+        let resource = json!({
+            "jobReference": { "projectId": PROJECT, "location": LOCATION, "jobId": id },
+            "configuration": {
+                "labels": { "object": label, "rows": "1" },
+                "load": {
+                    "destinationTable": {
+                        "projectId": table.project, "datasetId": table.dataset, "tableId": table.table,
+                    },
+                    "sourceFormat": "PARQUET",
+                    "schemaUpdateOptions": ["ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"],
+                },
+            },
+        });
+        let parts = vec![Part::Bytes(files::file(Shape::Narrower, 0).bytes.clone())];
+        let load = LoadJob { job, resource, parts };
+        let deadline = dms2bq::cloud::Deadline::at(self.clock.now() + Duration::from_secs(60));
+        let objects = Arc::clone(&self.objects) as _;
+        let made = dms2bq::cloud::Warehouse::insert(self.warehouse.as_ref(), &load, objects, deadline).await;
+        if made.is_err() {
+            // The dataset is not there yet, so nobody can have taken the id.
+            self.state().versions[n].spoiled = None;
+        }
+    }
+
+    fn drop_table(&self, table: &TableRef) {
+        let at = self.clock.elapsed();
+        let mut state = self.state();
+        for version in state.versions.iter_mut().filter(|version| version.table == *table) {
+            if self.times_loaded(version) > 0 {
+                version.rows_dropped_at = Some(at);
+            }
+        }
+        self.warehouse.delete_table(table);
+        drop(state);
+        self.table_as_seen(table, TableLookup::NoTable, false);
+    }
+
+    pub(crate) fn make_dataset(&self) {
+        self.warehouse.create_dataset(PROJECT, "logs", LOCATION);
+    }
+
+    /// Ends all faults, and lets what was held go on.
+    pub(crate) fn calm_down(&self) {
+        self.say("world", &"calm");
+        self.faults.end();
+        for job in std::mem::take(&mut self.state().held) {
+            self.warehouse.release(&job);
+        }
+    }
+
+    /// Sends everything in the dead-letter queue anew.
+    pub(crate) fn redrive(&self) {
+        let moved = self.dead_letters.move_all_to(&self.queue, self.settings.moved);
+        self.say("person", &format_args!("redrives {} messages", moved.len()));
+        let mut state = self.state();
+        for (old, new) in moved {
+            let letter = state.addressed[&old];
+            state.addressed.insert(new, letter);
+        }
+        drop(state);
+        self.arrivals.notify_waiters();
+    }
+
+    /// Takes out of the dead-letter queue what no redrive mends.
+    pub(crate) async fn set_aside_what_is_stuck(&self) {
+        loop {
+            let dead = self.dead_letters.receive(10);
+            if dead.is_empty() {
+                break;
+            }
+            for message in dead {
+                if self.letter(&message.message_id).is_none_or(|letter| self.is_stuck(&letter)) {
+                    self.dead_letters.delete(&message.receipt_handle);
+                    self.say("person", &format_args!("sets {} aside", message.message_id));
+                }
+            }
+        }
+        // The others are away for as long as the queue's visibility timeout.
+        self.clock.sleep(Duration::from_secs(31)).await;
+    }
+
+    /// Whether the queue is empty, and nothing that was asked of BigQuery is still on its way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queue.message_ids().is_empty() && self.state().stray_inserts == 0
+    }
+
+    pub(crate) fn ended_after(&self) -> Duration {
+        self.state().ended_after
+    }
+
+    pub(crate) fn end(&self) {
+        let ended_after = self.clock.elapsed();
+        self.state().ended_after = ended_after;
+        self.state().is_over = true;
+        self.arrivals.notify_waiters();
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+
+    // ---- what is true ----
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the state")
+    }
+
+    /// The letter that a message is.
+    pub(crate) fn letter(&self, message_id: &str) -> Option<Letter> {
+        let state = self.state();
+        state.addressed.get(message_id).map(|letter| state.letters[*letter].clone())
+    }
+
+    pub(crate) fn version(&self, bucket: &str, key: &str, etag: &str) -> Option<Version> {
+        let state = self.state();
+        let is_it = |v: &&Version| v.bucket == bucket && v.key == key && v.etag == etag;
+        state.versions.iter().find(is_it).cloned()
+    }
+
+    /// How often a table holds all rows of an object.
+    pub(crate) fn times_loaded(&self, version: &Version) -> usize {
+        let loaded = self.warehouse.loaded(&version.table);
+        let is_it = |bytes: &[u8]| bytes == &version.file.bytes[..];
+        loaded.iter().filter(|load| load.row_count == version.file.row_count && is_it(&load.bytes)).count()
+    }
+
+    /// Whether an object's rows were in at some time since `since`.
+    fn rows_in(&self, version: &Version, since: Duration) -> bool {
+        self.times_loaded(version) > 0 || version.rows_dropped_at.is_some_and(|at| at >= since)
+    }
+
+    /// Whether a message may go that was last received at `since`: the first piece that says no.
+    pub(crate) fn not_done(&self, letter: &Letter, since: Duration) -> Option<String> {
+        letter.pieces.iter().find_map(|piece| self.piece_not_done(piece, since))
+    }
+
+    fn piece_not_done(&self, piece: &Piece, since: Duration) -> Option<String> {
+        let (version, is_pinned) = match piece {
+            Piece::Other { end: End::Ignored, .. } => return None,
+            Piece::Other { record, .. } => return Some(format!("poison: {record}")),
+            Piece::Object { version, copied: true, .. } => {
+                return Some(format!("object {version} is a copy"));
+            }
+            Piece::Object { version, names_version, .. } => self.version_of(*version, *names_version),
+        };
+        let is_superseded = version.replaced_at.is_some() && !is_pinned;
+        match version.spoiled {
+            _ if is_superseded => None,
+            Some(why) => Some(format!("{}: {why}", version.key)),
+            None => (!self.rows_in(&version, since))
+                .then(|| format!("the rows of {} ({}) are not in", version.key, version.etag)),
+        }
+    }
+
+    /// A version, and whether news that may name it do so by a version id of the bucket's.
+    fn version_of(&self, version: usize, names_version: bool) -> (Version, bool) {
+        let version = self.state().versions[version].clone();
+        let is_pinned = names_version && version.version_id.is_some();
+        (version, is_pinned)
+    }
+
+    /// Whether a message rightly stays in the dead-letter queue for as long as nobody does more than to redrive it:
+    /// what can be done of it is done, and something of it cannot.
+    pub(crate) fn is_stuck(&self, letter: &Letter) -> bool {
+        let is_done = |piece: &Piece| self.piece_not_done(piece, Duration::ZERO).is_none();
+        letter.pieces.iter().all(|piece| self.is_hopeless(piece) || is_done(piece))
+            && letter.pieces.iter().any(|piece| self.is_hopeless(piece))
+    }
+
+    fn is_hopeless(&self, piece: &Piece) -> bool {
+        match piece {
+            Piece::Other { end, .. } => *end == End::Poison,
+            Piece::Object { copied: true, .. } => true,
+            Piece::Object { version, names_etag, names_version, .. } => {
+                let (version, is_pinned) = self.version_of(*version, *names_version);
+                let is_gone = version.is_deleted && !is_pinned;
+                let is_unknown = is_gone && (!names_etag || self.times_loaded(&version) == 0);
+                version.spoiled.is_some() || version.rows_dropped_at.is_some() || is_unknown
+            }
+        }
+    }
+
+    /// Whether an object's rows have to be in when all is over.
+    pub(crate) fn is_required(&self, n: usize, version: &Version) -> bool {
+        let is_told = |piece: &Piece| match piece {
+            Piece::Other { .. } => false,
+            Piece::Object { version: of, names_version, copied, .. } => {
+                let is_pinned = *names_version && version.version_id.is_some();
+                let stays = version.replaced_at.is_none() && !version.is_deleted;
+                *of == n && !copied && (is_pinned || stays)
+            }
+        };
+        let letters = self.state().letters.clone();
+        version.spoiled.is_none() && letters.iter().flat_map(|letter| &letter.pieces).any(is_told)
+    }
+
+    /// How many records of these messages are about the object of a job.
+    pub(crate) fn receives_about(&self, messages: &[Received], base: &str) -> usize {
+        let state = self.state();
+        let key = state.versions.iter().find(|v| v.identity.job_base == base).map(|v| (v.bucket, &v.key));
+        let letters = messages.iter().filter_map(|message| state.addressed.get(&message.message_id));
+        let pieces = letters.flat_map(|letter| &state.letters[*letter].pieces);
+        let is_about = |piece: &&Piece| match piece {
+            Piece::Other { .. } => false,
+            Piece::Object { version, .. } => {
+                let version = &state.versions[*version];
+                key == Some((version.bucket, &version.key))
+            }
+        };
+        pieces.filter(is_about).count()
+    }
+
+    /// What an index that lags says of a job.
+    pub(crate) fn stale_job(&self, job: &JobRef) -> Option<JobRecord> {
+        let now_ms = self.clock.unix_ms();
+        let is_recent = |at_ms: Option<u64>| {
+            at_ms.is_some_and(|at_ms| u128::from(now_ms.saturating_sub(at_ms)) < STALE_FOR.as_millis())
+        };
+        let record = self.warehouse.jobs().into_iter().find(|record| record.id == job.id)?;
+        let earlier =
+            JobRecord { state: JobState::Pending, output_rows: None, ended_ms: None, ..record.clone() };
+        match (is_recent(record.created_ms), is_recent(record.ended_ms)) {
+            (true, _) => self.faults.with(|rng| rng.percent(60)).then_some(earlier),
+            (false, true) => Some(earlier),
+            (false, false) => Some(record),
+        }
+    }
+
+    /// What `tables.get` answers: how the table is, or for a while how it was before.
+    pub(crate) fn table_as_seen(&self, table: &TableRef, now: TableLookup, is_stale: bool) -> TableLookup {
+        let at = self.clock.elapsed();
+        let mut state = self.state();
+        let known =
+            state.tables.entry(table.clone()).or_insert_with(|| (now.clone(), TableLookup::NoTable, at));
+        if known.0 != now {
+            *known = (now.clone(), known.0.clone(), at);
+        }
+        match is_stale && at - known.2 < STALE_FOR {
+            true => known.1.clone(),
+            false => now,
+        }
+    }
+
+    /// Tells too few rows of a job, if that is its lot.
+    pub(crate) fn shorten(&self, record: &mut JobRecord) {
+        if self.is_short(&record.id) {
+            record.output_rows = record.output_rows.map(|rows| rows.saturating_sub(1));
+        }
+    }
+
+    /// Whether BigQuery tells too few rows of the jobs of this id.
+    pub(crate) fn is_short(&self, job_id: &str) -> bool {
+        let state = self.state();
+        let mut short = state.versions.iter().filter(|version| version.spoiled == Some(SHORT));
+        short.any(|version| job_id.starts_with(&version.identity.job_base))
+    }
+}
+
+/// The fields of a line that say what happened.
+fn is_telling(field: &str) -> bool {
+    ["code=", "disposition=", "job_id=", "attempt="].iter().any(|name| field.starts_with(name))
+}
+
+/// How a job goes.
+fn direct(world: &Weak<World>, rng: &mut Rng, _load: &LoadJob) -> Course {
+    let Some(world) = world.upgrade() else { return Course::default() };
+    if world.faults.is_calm() || !rng.percent(world.settings.odd_jobs_percent) {
+        return Course::default();
+    }
+    match rng.below(10) {
+        0..=1 => Course::at_once(),
+        2..=3 => Course {
+            reads_pending: u32::try_from(rng.below(20)).expect("it is small"),
+            reads_running: u32::try_from(rng.below(20)).expect("it is small"),
+            ..Course::default()
+        },
+        4..=5 => {
+            let job = _load.job.clone();
+            world.state().held.push(job.clone());
+            let span = Duration::from_secs(rng.between(5, 200));
+            tokio::spawn(async move {
+                tokio::time::sleep(span).await;
+                world.say("bigquery", &format_args!("lets {} go on", job.id));
+                world.warehouse.release(&job);
+            });
+            Course::held()
+        }
+        _ => Course::fails(rng.pick::<&str>(&REASONS), "as the world would have it"),
+    }
+}
+
+/// Why jobs fail: every reason that `job/reason.rs` names, and some that it does not.
+const REASONS: [&str; 26] = [
+    "backendError",
+    "internalError",
+    "jobBackendError",
+    "jobInternalError",
+    "tableUnavailable",
+    "rateLimitExceeded",
+    "jobRateLimitExceeded",
+    "duplicate",
+    "invalid",
+    "quotaExceeded",
+    "accessDenied",
+    "notFound",
+    "backendError",
+    "rateLimitExceeded",
+    "duplicate",
+    "invalid",
+    "stopped",
+    "invalidQuery",
+    "billingNotEnabled",
+    "blocked",
+    "notImplemented",
+    "policyViolation",
+    "resourcesExceeded",
+    "responseTooLarge",
+    "resourceInUse",
+    "aReasonOfNextYear",
+];
+
+fn arn(name: &str) -> QueueArn {
+    QueueArn::parse(&format!("arn:aws:sqs:ap-northeast-2:111122223333:{name}")).expect("an ARN")
+}
