@@ -37,8 +37,8 @@ pub(crate) fn call(station: &Station, what: &str, kind: Kind, deadline: Option<D
     let now = world.clock.now();
     let until = station.with(|invocation| match kind {
         // The last thing that is done, within what is kept of the time for the reply.
-        Kind::SetVisibility => (invocation.ends, false),
-        _ => (invocation.deadline, invocation.has_set_visibility),
+        Kind::SetVisibility => (invocation.reply_by, false),
+        _ => (invocation.work_until, invocation.has_set_visibility),
     });
     match until {
         None => world.violated("no-call-after-deadline", format!("{what}, after the invocation")),

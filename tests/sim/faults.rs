@@ -57,7 +57,6 @@ pub(crate) enum Kind {
     Insert,
     ReadObject,
     SetVisibility,
-    ReadMappings,
 }
 
 pub(crate) struct Faults {
@@ -147,9 +146,7 @@ impl Failure {
             Self::NotSent => CallError::NotSent { call, source: Box::new(TransportError) },
             Self::NoAnswer => match kind {
                 Kind::Insert | Kind::SetVisibility => CallError::Unanswered { call, detail },
-                Kind::ReadJob | Kind::ReadTable | Kind::ReadObject | Kind::ReadMappings => {
-                    CallError::Unavailable { call, detail }
-                }
+                Kind::ReadJob | Kind::ReadTable | Kind::ReadObject => CallError::Unavailable { call, detail },
             },
             Self::Throttled => {
                 CallError::Throttled { call, detail, retry_after: Some(Duration::from_millis(300)) }

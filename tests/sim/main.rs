@@ -23,10 +23,14 @@ mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use defects::Defect;
 use run::{Run, run};
 
 /// How many seeds are run if nobody says.
 const SEEDS: u64 = 1_000;
+
+/// In how many seeds a deliberate defect has to be noticed.
+const SEEDS_PER_DEFECT: u64 = 200;
 
 /// How many threads run them.
 const THREADS: usize = 2;
@@ -66,6 +70,26 @@ fn a_seed_replays_to_the_last_line() {
         }
         assert_eq!(first, second);
     }
+}
+
+#[test]
+fn every_deliberate_defect_is_caught() {
+    be_quiet_about_planted_panics();
+    let (mut table, mut missed) = (String::new(), Vec::new());
+    for defect in Defect::ALL {
+        let caught =
+            (0..SEEDS_PER_DEFECT).map(|seed| run(seed, Some(defect))).find(|run| !run.violations.is_empty());
+        let (by, seeds) = match &caught {
+            Some(run) => (run.violations[0].invariant, (run.seed + 1).to_string()),
+            None => ("nothing", format!("none of {SEEDS_PER_DEFECT}")),
+        };
+        table += &format!("{:<52} {by:<32} {seeds}\n", defect.describe());
+        if caught.is_some() != defect.is_harmful() {
+            missed.push(defect);
+        }
+    }
+    println!("{:<52} {:<32} seeds it took\n{table}", "defect", "caught by");
+    assert!(missed.is_empty(), "not as expected: {missed:?}\n{table}");
 }
 
 /// Runs so many seeds, and gives those that failed, the lowest first.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dms2bq::telemetry::panic_message;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -65,7 +66,8 @@ async fn simulate(seed: u64, defect: Option<Defect>, output: Output) -> Arc<Worl
     world.end();
     for environment in environments {
         if let Err(error) = environment.await {
-            world.violated("no-panic", error.to_string());
+            let message = error.try_into_panic().map(|panic| panic_message(panic.as_ref()).to_owned());
+            world.violated("no-panic", message.unwrap_or_default());
         }
     }
     checks::at_rest(&world);

@@ -41,9 +41,9 @@ pub(crate) struct Station {
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
     pub(crate) started: Duration,
-    /// When its work has to have ended, and when Lambda ends it.
-    pub(crate) deadline: Instant,
-    pub(crate) ends: Instant,
+    /// When its work has to have ended, and by when it has to have replied.
+    pub(crate) work_until: Instant,
+    pub(crate) reply_by: Instant,
     pub(crate) messages: Vec<Received>,
     /// Jobs that it has read as done and failed, with the reason.
     pub(crate) read_failed: BTreeMap<String, String>,

@@ -29,6 +29,8 @@ pub(crate) struct Settings {
     pub(crate) max_receive_count: u32,
     /// Whether the event source honours partial replies, and the handler is told so.
     pub(crate) partial_replies: bool,
+    /// Whether the handler says when returned messages come back.
+    pub(crate) sets_visibility: bool,
     pub(crate) moved: MovedMessages,
     /// So many calls in a hundred go wrong.
     pub(crate) faults_percent: u64,
@@ -112,6 +114,7 @@ fn settings(rng: &mut Rng) -> Settings {
         visibility,
         max_receive_count: u32::try_from(rng.between(2, 12)).expect("it is small"),
         partial_replies: rng.percent(75),
+        sets_visibility: rng.percent(80),
         moved: *rng.pick(&[MovedMessages::NameTheirSource, MovedMessages::LookNew]),
         faults_percent: if wild { rng.between(1, 40) } else { 0 },
         kills_percent: if wild { rng.below(30) } else { 0 },
@@ -344,7 +347,7 @@ impl Teller {
         }
         if self.rng.percent(12) {
             let at = self.moment();
-            let table = destination(*self.rng.pick(&["player", "ledger"]));
+            let table = destination(if self.rng.percent(50) { "player" } else { "ledger" });
             self.act(at, Act::DropTable { table });
         }
         for _ in 0..self.rng.below(6) {

@@ -66,6 +66,8 @@ pub(crate) struct State {
     addressed: BTreeMap<String, usize>,
     /// The lines of each receive (message id, receive count): written, and told to the observer.
     lines: BTreeMap<(String, String), (usize, usize)>,
+    /// And what they said: an outcome, or a disposition.
+    told: BTreeMap<(String, String), Vec<&'static str>>,
     /// Insertions that are still on their way although nobody waits for them.
     pub(crate) stray_inserts: usize,
     held: Vec<JobRef>,
@@ -172,12 +174,24 @@ impl World {
     }
 
     pub(crate) fn observe(&self, record: &Record) {
+        if self.defect == Some(Defect::SecondLine) {
+            dms2bq::telemetry::write_record(record);
+        }
         let dump = format!("{record:?}");
         if let Some(secret) = secrets::found_in(&dump) {
             self.violated("no-secret", format!("{secret} in: {dump}"));
         }
         let key = (record.message_id.clone(), record.receive_count.to_string());
-        self.state().lines.entry(key).or_default().1 += 1;
+        let told = record.disposition.map_or(record.outcome, |disposition| disposition.as_str());
+        let mut state = self.state();
+        state.lines.entry(key.clone()).or_default().1 += 1;
+        state.told.entry(key).or_default().push(told);
+    }
+
+    /// What the objects of a receive were told, for defects that go by it.
+    pub(crate) fn told(&self, message_id: &str, receive_count: u32) -> Vec<&'static str> {
+        let key = (message_id.to_owned(), receive_count.to_string());
+        self.state().told.get(&key).cloned().unwrap_or_default()
     }
 
     /// How many lines a receive has left, in the log and with the observer.
@@ -371,6 +385,10 @@ impl World {
         let state = self.state();
         let is_it = |v: &&Version| v.bucket == bucket && v.key == key && v.etag == etag;
         state.versions.iter().find(is_it).cloned()
+    }
+
+    pub(crate) fn version_of_job(&self, base: &str) -> Option<Version> {
+        self.state().versions.iter().find(|version| version.identity.job_base == base).cloned()
     }
 
     /// How often a table holds all rows of an object.
