@@ -16,8 +16,9 @@ pub(crate) struct Output(Arc<Mutex<Vec<Line>>>);
 pub(crate) struct Line {
     /// All fields, with their names.
     pub(crate) text: String,
-    /// The fields that tell an object's line: `outcome`, `message_id`, `receive_count`.
+    /// The fields that tell whose line it is, and of what.
     pub(crate) outcome: Option<String>,
+    pub(crate) code: Option<String>,
     pub(crate) message_id: String,
     pub(crate) receive_count: String,
 }
@@ -44,6 +45,7 @@ impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "outcome" => self.outcome = Some(value.to_owned()),
+            "code" => self.code = Some(value.to_owned()),
             "message_id" => value.clone_into(&mut self.message_id),
             _ => {}
         }

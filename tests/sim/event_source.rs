@@ -29,7 +29,7 @@ use crate::world::World;
 const THROTTLED_PERCENT: u64 = 4;
 
 /// So many acknowledgements in a hundred are lost.
-const LOST_ACKS_PERCENT: u64 = 4;
+const LOST_ACKS_PERCENT: u64 = 10;
 
 /// One of the function's environments, for as long as the world lasts: it is killed, and starts anew.
 pub(crate) async fn environment(world: Arc<World>, n: usize, mappings_fail: bool) {
@@ -42,6 +42,7 @@ pub(crate) async fn environment(world: Arc<World>, n: usize, mappings_fail: bool
             continue;
         }
         if world.faults.percent(THROTTLED_PERCENT) {
+            world.count("throttled receives");
             world.say(&format!("w{n}"), &format_args!("throttled: {} messages come back", deliveries.len()));
             continue;
         }
@@ -118,6 +119,7 @@ impl Process {
         let names: Vec<String> =
             messages.iter().map(|m| format!("{}#{}", m.message_id, m.receive_count)).collect();
         self.station.say(&format_args!("is invoked with {}", names.join(" ")));
+        world.count("invocations");
         self.station.begin(Invocation {
             started: world.clock.elapsed(),
             work_until: time.work_until.instant(),
@@ -131,7 +133,7 @@ impl Process {
         self.meddle_before(&deliveries).await;
         let batch = batch(world, &deliveries);
         let is_killed = world.faults.percent(world.settings.kills_percent);
-        let polls_left = is_killed.then(|| world.faults.with(|rng| rng.between(1, 100)));
+        let polls_left = is_killed.then(|| world.faults.with(|rng| rng.between(1, 80)));
         let work = AssertUnwindSafe(self.handler.handle(batch, time)).catch_unwind();
         let work = Killable { work: Some(Box::pin(work)), polls_left };
         let end = match timeout_at(ends, work).await {
@@ -154,6 +156,7 @@ impl Process {
         world.hear();
         match end {
             End::Killed => {
+                world.count("kills");
                 self.station.say(&"is killed");
                 false
             }
@@ -216,6 +219,7 @@ impl Process {
         sleep(world.faults.latency()).await;
         for message in done {
             if world.faults.percent(LOST_ACKS_PERCENT) {
+                world.count("lost acks");
                 self.station.say(&format_args!("ack of {} is lost", message.message_id));
                 continue;
             }

@@ -37,6 +37,24 @@ pub(crate) enum Fault {
     HappensTwice,
 }
 
+impl Fault {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None => "no fault",
+            Self::Fails(failure) => failure.name(),
+            Self::Slow(_) => "slow",
+            Self::Hangs => "hangs",
+            Self::Stale => "stale",
+            Self::Breaks(_) => "breaks",
+            Self::Panics => "panics",
+            Self::HappensUnanswered => "happens unanswered",
+            Self::HappensAndHangs => "happens and hangs",
+            Self::HappensLate(_) => "happens late",
+            Self::HappensTwice => "happens twice",
+        }
+    }
+}
+
 /// How a call that did not happen fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -115,6 +133,7 @@ fn choose(rng: &mut Rng, kind: Kind) -> Fault {
         (Kind::Insert, 45..50) => Fault::HappensAndHangs,
         (Kind::Insert, 50..60) => Fault::HappensLate(Duration::from_millis(rng.between(100, 40_000))),
         (Kind::Insert, 60..68) => Fault::HappensTwice,
+        (Kind::Insert, 68..80) => Fault::Fails(Failure::NoAnswer),
         (Kind::ReadJob | Kind::ReadTable, 28..60) => Fault::Stale,
         (Kind::ReadObject, 28..55) => Fault::Breaks(rng.index(2_000)),
         (Kind::SetVisibility, 28..50) => Fault::HappensUnanswered,
@@ -139,6 +158,18 @@ fn failure(rng: &mut Rng, kind: Kind) -> Failure {
 }
 
 impl Failure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::NotSent => "not sent",
+            Self::NoAnswer => "no answer",
+            Self::Throttled => "throttled",
+            Self::QuotaExceeded => "quota exceeded",
+            Self::Denied => "denied",
+            Self::NotFound => "not found",
+            Self::Rejected => "rejected",
+        }
+    }
+
     /// The error that the real client makes of it.
     pub(crate) fn error(self, call: &'static str, kind: Kind) -> CallError {
         let detail = "as the world would have it".to_owned();

@@ -1,5 +1,6 @@
 //! One seed, from the first object to the last message.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,9 +29,8 @@ pub(crate) struct Run {
     pub(crate) seed: u64,
     pub(crate) trace: Vec<String>,
     pub(crate) violations: Vec<Violation>,
-    /// Jobs that were made, and simulated seconds that passed.
-    pub(crate) jobs: usize,
-    pub(crate) seconds: u64,
+    /// How often what happened, by name.
+    pub(crate) tally: BTreeMap<String, u64>,
 }
 
 /// Runs one seed, in time of its own.
@@ -44,13 +44,7 @@ pub(crate) fn run(seed: u64, defect: Option<Defect>) -> Run {
         drop(runtime);
         world
     });
-    Run {
-        seed,
-        trace: world.trace(),
-        violations: world.violations(),
-        jobs: world.warehouse.jobs().len(),
-        seconds: world.ended_after().as_secs(),
-    }
+    Run { seed, trace: world.trace(), violations: world.violations(), tally: world.final_tally() }
 }
 
 async fn simulate(seed: u64, defect: Option<Defect>, output: Output) -> Arc<World> {

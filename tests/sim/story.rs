@@ -38,6 +38,10 @@ pub(crate) struct Settings {
     pub(crate) kills_percent: u64,
     /// So many jobs in a hundred do not take the usual course.
     pub(crate) odd_jobs_percent: u64,
+    /// Whether BigQuery counts the changes of a table.
+    pub(crate) limits_changes: bool,
+    /// When BigQuery does not answer at all, if ever: from then, until then.
+    pub(crate) outage: Option<(Duration, Duration)>,
     /// When all of that ends.
     pub(crate) calm_at: Duration,
 }
@@ -81,6 +85,7 @@ pub(crate) fn tell(rng: &mut Rng) -> Story {
     let mut teller = Teller {
         rng: rng.fork(),
         files: BTreeMap::new(),
+        only_table: rng.percent(25).then_some("player"),
         story: Story {
             settings,
             versions: Vec::new(),
@@ -90,8 +95,11 @@ pub(crate) fn tell(rng: &mut Rng) -> Story {
             mappings_fail: rng.percent(20),
         },
     };
-    for _ in 0..rng.between(3, 10) {
+    for _ in 0..rng.between(3, 12) {
         teller.object();
+    }
+    if rng.percent(10) {
+        teller.crowd();
     }
     for _ in 0..rng.below(4) {
         teller.nonsense();
@@ -117,9 +125,14 @@ fn settings(rng: &mut Rng) -> Settings {
         sets_visibility: rng.percent(80),
         moved: *rng.pick(&[MovedMessages::NameTheirSource, MovedMessages::LookNew]),
         faults_percent: if wild { rng.between(1, 40) } else { 0 },
-        kills_percent: if wild { rng.below(30) } else { 0 },
-        odd_jobs_percent: rng.below(60),
-        calm_at: Duration::from_millis(STORY + rng.below(STORY)),
+        kills_percent: if wild { rng.below(60) } else { 0 },
+        odd_jobs_percent: rng.below(90),
+        limits_changes: rng.percent(50),
+        outage: rng.percent(20).then(|| {
+            let from = Duration::from_millis(rng.below(STORY));
+            (from, from + Duration::from_millis(rng.below(STORY)))
+        }),
+        calm_at: Duration::from_millis(2 * STORY + rng.below(STORY)),
     }
 }
 
@@ -127,6 +140,8 @@ struct Teller {
     rng: Rng,
     /// How many files of each shape are taken.
     files: BTreeMap<usize, usize>,
+    /// The table of all objects, in a world that has one.
+    only_table: Option<&'static str>,
     story: Story,
 }
 
@@ -154,7 +169,8 @@ impl Teller {
     /// An object, its message or messages, and what becomes of it.
     fn object(&mut self) {
         let bucket = if self.rng.percent(25) { VERSIONED_BUCKET } else { BUCKET };
-        let table = *self.rng.pick(&["player", "player", "ledger", "log_in", "fixed"]);
+        let table =
+            self.only_table.unwrap_or(*self.rng.pick(&["player", "player", "ledger", "log_in", "fixed"]));
         let n = self.story.versions.len();
         let name = match self.rng.percent(40) {
             true => format!("LOAD{:08X}", n + 1),
@@ -206,6 +222,7 @@ impl Teller {
             replaced_at: None,
             is_deleted: false,
             spoiled: None,
+            is_held: false,
             rows_dropped_at: None,
         });
         n
@@ -268,7 +285,7 @@ impl Teller {
                 End::Ignored,
             ),
             1 => (record(put, BUCKET, &object("dms/casino+a/game/tmp_x/LOAD00000001.parquet")), End::Ignored),
-            2 => (record(put, BUCKET, &object("dms/casino+a/game/nobody.csv")), End::Poison),
+            2 => (record(put, BUCKET, &object("dms/casino+a/game/player/LOAD00000001.csv")), End::Poison),
             3 => (record(put, BUCKET, &object("dms/casino+a/lost/x/LOAD00000001.parquet")), End::Poison),
             4 => (
                 record(put, "somebody-elses", &object("dms/casino+a/game/player/LOAD00000001.parquet")),
@@ -278,6 +295,18 @@ impl Teller {
             _ => (json!({ "eventVersion": "9.0", "eventSource": "aws:s3", "eventName": put }), End::Poison),
         };
         Piece::Other { record, end }
+    }
+
+    /// A message with more records than are worked on at once, all of one object whose job takes its time.
+    fn crowd(&mut self) {
+        let file = self.next_file(Shape::Plain);
+        let version = self.version(BUCKET, "player", "LOAD0000C0DE", file);
+        self.story.versions[version].is_held = true;
+        let landed = self.moment();
+        self.act(landed, Act::Put { version });
+        let piece = Piece::Object { version, names_etag: true, names_version: false, copied: false };
+        let sent = self.soon_after(landed);
+        self.post(Letter { form: Form::S3, pieces: vec![piece; 24], raw: None }, sent);
     }
 
     /// A message that is of no object at all.
@@ -345,15 +374,32 @@ impl Teller {
             let at = self.moment();
             self.act(at, Act::MakeDataset);
         }
-        if self.rng.percent(12) {
-            let at = self.moment();
-            let table = destination(if self.rng.percent(50) { "player" } else { "ledger" });
-            self.act(at, Act::DropTable { table });
+        if self.rng.percent(20) {
+            self.dropped_table();
         }
         for _ in 0..self.rng.below(6) {
             let at = self.moment();
             let which = self.rng.index(64);
             self.act(at, Act::DeliverTwice { which });
+        }
+    }
+}
+
+impl Teller {
+    /// Somebody drops a table, and later an object that was loaded into it is announced once more.
+    fn dropped_table(&mut self) {
+        let name = if self.rng.percent(50) { "player" } else { "ledger" };
+        let table = destination(name);
+        let dropped = self.moment();
+        self.act(dropped, Act::DropTable { table: table.clone() });
+        let is_of_it = |piece: &Piece| match piece {
+            Piece::Object { version, .. } => piece.is_clean() && self.story.versions[*version].table == table,
+            Piece::Other { .. } => false,
+        };
+        let again = self.story.letters.iter().position(|letter| letter.pieces.iter().all(is_of_it));
+        if let Some(letter) = again {
+            let later = dropped + Duration::from_millis(self.rng.between(1, 60_000));
+            self.act(later, Act::Send { letter });
         }
     }
 }

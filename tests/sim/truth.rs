@@ -29,6 +29,8 @@ pub(crate) struct Version {
     pub(crate) is_deleted: bool,
     /// Why it must never count as loaded, if so.
     pub(crate) spoiled: Option<&'static str>,
+    /// Whether its first job runs for longer than a receive waits.
+    pub(crate) is_held: bool,
     /// When somebody dropped the table with its rows in it.
     pub(crate) rows_dropped_at: Option<Duration>,
 }
@@ -68,6 +70,13 @@ pub(crate) enum Piece {
     Object { version: usize, names_etag: bool, names_version: bool, copied: bool },
     /// News of something else.
     Other { record: Value, end: End },
+}
+
+impl Piece {
+    /// Whether it is news of an object that was put there.
+    pub(crate) fn is_clean(&self) -> bool {
+        matches!(self, Self::Object { copied: false, names_etag: true, .. })
+    }
 }
 
 /// What has to become of news that are of no object.

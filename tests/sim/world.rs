@@ -2,31 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use dms2bq::cloud::memory::objects::MemoryObjects;
 use dms2bq::cloud::memory::queue::{MemoryQueue, RedrivePolicy};
-use dms2bq::cloud::memory::warehouse::{Course, MemoryWarehouse};
+use dms2bq::cloud::memory::warehouse::MemoryWarehouse;
 use dms2bq::cloud::{Clock, TableLookup};
 use dms2bq::event::QueueArn;
-use dms2bq::job::{ColumnMode, JobRecord, JobRef, JobState, LoadJob, Part, TableColumn, TableInfo};
+use dms2bq::job::{ColumnMode, JobRef, TableColumn, TableInfo};
 use dms2bq::object::ETag;
 use dms2bq::outcome::record::Record;
 use dms2bq::route::TableRef;
-use serde_json::json;
 use tokio::sync::Notify;
 
+use crate::bigquery;
 use crate::capture::Output;
 use crate::clock::SimClock;
 use crate::defects::Defect;
 use crate::faults::Faults;
-use crate::files::{self, Shape};
 use crate::rng::Rng;
 use crate::secrets;
-use crate::station::{Received, STALE_FOR};
-use crate::story::{self, Act, SHORT, Settings, Story, VERSIONED_BUCKET};
-use crate::truth::{End, LOCATION, Letter, PROJECT, Piece, Version};
+use crate::station::Received;
+use crate::story::{self, Act, Settings, Story, VERSIONED_BUCKET};
+use crate::truth::{LOCATION, Letter, PROJECT, Piece, Version};
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +69,15 @@ pub(crate) struct State {
     told: BTreeMap<(String, String), Vec<&'static str>>,
     /// Insertions that are still on their way although nobody waits for them.
     pub(crate) stray_inserts: usize,
-    held: Vec<JobRef>,
+    pub(crate) held: Vec<JobRef>,
     /// What a table looks like, what it looked like before, and when that changed.
-    tables: BTreeMap<TableRef, (TableLookup, TableLookup, Duration)>,
+    pub(crate) tables: BTreeMap<TableRef, (TableLookup, TableLookup, Duration)>,
+    /// The changes of each table in the last ten seconds, refused ones too.
+    pub(crate) changes: BTreeMap<String, Vec<Duration>>,
+    /// Until when jobs are not found although they are there.
+    pub(crate) unseen_until: BTreeMap<String, Duration>,
+    /// How often what was seen.
+    tally: BTreeMap<String, u64>,
     is_over: bool,
     ended_after: Duration,
 }
@@ -124,7 +129,7 @@ impl World {
         let info = TableInfo { created_ms: self.clock.unix_ms(), columns: vec![id, name], partitioned: true };
         self.warehouse.create_table(&story::destination("fixed"), info);
         let world = Arc::downgrade(self);
-        self.warehouse.direct(move |load| direct(&world, &mut rng, load));
+        self.warehouse.direct(move |load| bigquery::direct(&world, &mut rng, load));
     }
 
     // ---- what is said ----
@@ -143,6 +148,28 @@ impl World {
         self.state().violations.push(violation);
     }
 
+    /// Counts something, so that it can be told how much a number of seeds has seen.
+    pub(crate) fn count(&self, what: &str) {
+        let mut state = self.state();
+        match state.tally.get_mut(what) {
+            Some(count) => *count += 1,
+            None => {
+                state.tally.insert(what.to_owned(), 1);
+            }
+        }
+    }
+
+    /// All that was counted, and what can be counted now.
+    pub(crate) fn final_tally(&self) -> BTreeMap<String, u64> {
+        let state = self.state();
+        let mut tally = state.tally.clone();
+        tally.insert("objects".to_owned(), state.versions.len() as u64);
+        tally.insert("messages".to_owned(), state.letters.len() as u64);
+        tally.insert("jobs".to_owned(), self.warehouse.jobs().len() as u64);
+        tally.insert("simulated seconds".to_owned(), state.ended_after.as_secs());
+        tally
+    }
+
     pub(crate) fn trace(&self) -> Vec<String> {
         self.state().trace.clone()
     }
@@ -154,6 +181,9 @@ impl World {
     /// Takes in what the program has written: looks for secrets, and counts the lines of objects.
     pub(crate) fn hear(&self) {
         for line in self.output.take() {
+            if let Some(code) = &line.code {
+                self.count(code);
+            }
             if let Some(secret) = secrets::found_in(&line.text) {
                 self.violated("no-secret", format!("{secret} in: {}", line.text));
             }
@@ -261,50 +291,6 @@ impl World {
         self.arrivals.notify_waiters();
     }
 
-    /// Makes a job of the id that an object's load will ask for.
-    async fn take_id(&self, n: usize, other_destination: bool) {
-        let version = self.state().versions[n].clone();
-        let table = if other_destination { story::destination("others") } else { version.table };
-        let id = format!("{}_0", version.identity.job_base);
-        let job = JobRef { project: PROJECT.to_owned(), location: LOCATION.to_owned(), id: id.clone() };
-        let label = if other_destination { version.identity.label } else { "0".repeat(32) };
-        let resource = json!({
-            "jobReference": { "projectId": PROJECT, "location": LOCATION, "jobId": id },
-            "configuration": {
-                "labels": { "object": label, "rows": "1" },
-                "load": {
-                    "destinationTable": {
-                        "projectId": table.project, "datasetId": table.dataset, "tableId": table.table,
-                    },
-                    "sourceFormat": "PARQUET",
-                    "schemaUpdateOptions": ["ALLOW_FIELD_ADDITION", "ALLOW_FIELD_RELAXATION"],
-                },
-            },
-        });
-        let parts = vec![Part::Bytes(files::file(Shape::Narrower, 0).bytes.clone())];
-        let load = LoadJob { job, resource, parts };
-        let deadline = dms2bq::cloud::Deadline::at(self.clock.now() + Duration::from_secs(60));
-        let objects = Arc::clone(&self.objects) as _;
-        let made = dms2bq::cloud::Warehouse::insert(self.warehouse.as_ref(), &load, objects, deadline).await;
-        if made.is_err() {
-            // The dataset is not there yet, so nobody can have taken the id.
-            self.state().versions[n].spoiled = None;
-        }
-    }
-
-    fn drop_table(&self, table: &TableRef) {
-        let at = self.clock.elapsed();
-        let mut state = self.state();
-        for version in state.versions.iter_mut().filter(|version| version.table == *table) {
-            if self.times_loaded(version) > 0 {
-                version.rows_dropped_at = Some(at);
-            }
-        }
-        self.warehouse.delete_table(table);
-        drop(state);
-        self.table_as_seen(table, TableLookup::NoTable, false);
-    }
-
     pub(crate) fn make_dataset(&self) {
         self.warehouse.create_dataset(PROJECT, "logs", LOCATION);
     }
@@ -354,10 +340,6 @@ impl World {
         self.queue.message_ids().is_empty() && self.state().stray_inserts == 0
     }
 
-    pub(crate) fn ended_after(&self) -> Duration {
-        self.state().ended_after
-    }
-
     pub(crate) fn end(&self) {
         let ended_after = self.clock.elapsed();
         self.state().ended_after = ended_after;
@@ -391,83 +373,6 @@ impl World {
         self.state().versions.iter().find(|version| version.identity.job_base == base).cloned()
     }
 
-    /// How often a table holds all rows of an object.
-    pub(crate) fn times_loaded(&self, version: &Version) -> usize {
-        let loaded = self.warehouse.loaded(&version.table);
-        let is_it = |bytes: &[u8]| bytes == &version.file.bytes[..];
-        loaded.iter().filter(|load| load.row_count == version.file.row_count && is_it(&load.bytes)).count()
-    }
-
-    /// Whether an object's rows were in at some time since `since`.
-    fn rows_in(&self, version: &Version, since: Duration) -> bool {
-        self.times_loaded(version) > 0 || version.rows_dropped_at.is_some_and(|at| at >= since)
-    }
-
-    /// Whether a message may go that was last received at `since`: the first piece that says no.
-    pub(crate) fn not_done(&self, letter: &Letter, since: Duration) -> Option<String> {
-        letter.pieces.iter().find_map(|piece| self.piece_not_done(piece, since))
-    }
-
-    fn piece_not_done(&self, piece: &Piece, since: Duration) -> Option<String> {
-        let (version, is_pinned) = match piece {
-            Piece::Other { end: End::Ignored, .. } => return None,
-            Piece::Other { record, .. } => return Some(format!("poison: {record}")),
-            Piece::Object { version, copied: true, .. } => {
-                return Some(format!("object {version} is a copy"));
-            }
-            Piece::Object { version, names_version, .. } => self.version_of(*version, *names_version),
-        };
-        let is_superseded = version.replaced_at.is_some() && !is_pinned;
-        match version.spoiled {
-            _ if is_superseded => None,
-            Some(why) => Some(format!("{}: {why}", version.key)),
-            None => (!self.rows_in(&version, since))
-                .then(|| format!("the rows of {} ({}) are not in", version.key, version.etag)),
-        }
-    }
-
-    /// A version, and whether news that may name it do so by a version id of the bucket's.
-    fn version_of(&self, version: usize, names_version: bool) -> (Version, bool) {
-        let version = self.state().versions[version].clone();
-        let is_pinned = names_version && version.version_id.is_some();
-        (version, is_pinned)
-    }
-
-    /// Whether a message rightly stays in the dead-letter queue for as long as nobody does more than to redrive it:
-    /// what can be done of it is done, and something of it cannot.
-    pub(crate) fn is_stuck(&self, letter: &Letter) -> bool {
-        let is_done = |piece: &Piece| self.piece_not_done(piece, Duration::ZERO).is_none();
-        letter.pieces.iter().all(|piece| self.is_hopeless(piece) || is_done(piece))
-            && letter.pieces.iter().any(|piece| self.is_hopeless(piece))
-    }
-
-    fn is_hopeless(&self, piece: &Piece) -> bool {
-        match piece {
-            Piece::Other { end, .. } => *end == End::Poison,
-            Piece::Object { copied: true, .. } => true,
-            Piece::Object { version, names_etag, names_version, .. } => {
-                let (version, is_pinned) = self.version_of(*version, *names_version);
-                let is_gone = version.is_deleted && !is_pinned;
-                let is_unknown = is_gone && (!names_etag || self.times_loaded(&version) == 0);
-                version.spoiled.is_some() || version.rows_dropped_at.is_some() || is_unknown
-            }
-        }
-    }
-
-    /// Whether an object's rows have to be in when all is over.
-    pub(crate) fn is_required(&self, n: usize, version: &Version) -> bool {
-        let is_told = |piece: &Piece| match piece {
-            Piece::Other { .. } => false,
-            Piece::Object { version: of, names_version, copied, .. } => {
-                let is_pinned = *names_version && version.version_id.is_some();
-                let stays = version.replaced_at.is_none() && !version.is_deleted;
-                *of == n && !copied && (is_pinned || stays)
-            }
-        };
-        let letters = self.state().letters.clone();
-        version.spoiled.is_none() && letters.iter().flat_map(|letter| &letter.pieces).any(is_told)
-    }
-
     /// How many records of these messages are about the object of a job.
     pub(crate) fn receives_about(&self, messages: &[Received], base: &str) -> usize {
         let state = self.state();
@@ -483,115 +388,12 @@ impl World {
         };
         pieces.filter(is_about).count()
     }
-
-    /// What an index that lags says of a job.
-    pub(crate) fn stale_job(&self, job: &JobRef) -> Option<JobRecord> {
-        let now_ms = self.clock.unix_ms();
-        let is_recent = |at_ms: Option<u64>| {
-            at_ms.is_some_and(|at_ms| u128::from(now_ms.saturating_sub(at_ms)) < STALE_FOR.as_millis())
-        };
-        let record = self.warehouse.jobs().into_iter().find(|record| record.id == job.id)?;
-        let earlier =
-            JobRecord { state: JobState::Pending, output_rows: None, ended_ms: None, ..record.clone() };
-        match (is_recent(record.created_ms), is_recent(record.ended_ms)) {
-            (true, _) => self.faults.with(|rng| rng.percent(60)).then_some(earlier),
-            (false, true) => Some(earlier),
-            (false, false) => Some(record),
-        }
-    }
-
-    /// What `tables.get` answers: how the table is, or for a while how it was before.
-    pub(crate) fn table_as_seen(&self, table: &TableRef, now: TableLookup, is_stale: bool) -> TableLookup {
-        let at = self.clock.elapsed();
-        let mut state = self.state();
-        let known =
-            state.tables.entry(table.clone()).or_insert_with(|| (now.clone(), TableLookup::NoTable, at));
-        if known.0 != now {
-            *known = (now.clone(), known.0.clone(), at);
-        }
-        match is_stale && at - known.2 < STALE_FOR {
-            true => known.1.clone(),
-            false => now,
-        }
-    }
-
-    /// Tells too few rows of a job, if that is its lot.
-    pub(crate) fn shorten(&self, record: &mut JobRecord) {
-        if self.is_short(&record.id) {
-            record.output_rows = record.output_rows.map(|rows| rows.saturating_sub(1));
-        }
-    }
-
-    /// Whether BigQuery tells too few rows of the jobs of this id.
-    pub(crate) fn is_short(&self, job_id: &str) -> bool {
-        let state = self.state();
-        let mut short = state.versions.iter().filter(|version| version.spoiled == Some(SHORT));
-        short.any(|version| job_id.starts_with(&version.identity.job_base))
-    }
 }
 
 /// The fields of a line that say what happened.
 fn is_telling(field: &str) -> bool {
     ["code=", "disposition=", "job_id=", "attempt="].iter().any(|name| field.starts_with(name))
 }
-
-/// How a job goes.
-fn direct(world: &Weak<World>, rng: &mut Rng, _load: &LoadJob) -> Course {
-    let Some(world) = world.upgrade() else { return Course::default() };
-    if world.faults.is_calm() || !rng.percent(world.settings.odd_jobs_percent) {
-        return Course::default();
-    }
-    match rng.below(10) {
-        0..=1 => Course::at_once(),
-        2..=3 => Course {
-            reads_pending: u32::try_from(rng.below(20)).expect("it is small"),
-            reads_running: u32::try_from(rng.below(20)).expect("it is small"),
-            ..Course::default()
-        },
-        4..=5 => {
-            let job = _load.job.clone();
-            world.state().held.push(job.clone());
-            let span = Duration::from_secs(rng.between(5, 200));
-            tokio::spawn(async move {
-                tokio::time::sleep(span).await;
-                world.say("bigquery", &format_args!("lets {} go on", job.id));
-                world.warehouse.release(&job);
-            });
-            Course::held()
-        }
-        _ => Course::fails(rng.pick::<&str>(&REASONS), "as the world would have it"),
-    }
-}
-
-/// Why jobs fail: every reason that `job/reason.rs` names, and some that it does not.
-const REASONS: [&str; 26] = [
-    "backendError",
-    "internalError",
-    "jobBackendError",
-    "jobInternalError",
-    "tableUnavailable",
-    "rateLimitExceeded",
-    "jobRateLimitExceeded",
-    "duplicate",
-    "invalid",
-    "quotaExceeded",
-    "accessDenied",
-    "notFound",
-    "backendError",
-    "rateLimitExceeded",
-    "duplicate",
-    "invalid",
-    "stopped",
-    "invalidQuery",
-    "billingNotEnabled",
-    "blocked",
-    "notImplemented",
-    "policyViolation",
-    "resourcesExceeded",
-    "responseTooLarge",
-    "resourceInUse",
-    "aReasonOfNextYear",
-];
 
 fn arn(name: &str) -> QueueArn {
     QueueArn::parse(&format!("arn:aws:sqs:ap-northeast-2:111122223333:{name}")).expect("an ARN")
