@@ -86,6 +86,17 @@ impl Announced {
 }
 
 impl Figures {
+    /// What was promised: all in, within three times the least time, at most one failed job in ten, no dead letter, and
+    /// other tables held up by no more than their own work and the time that a batch is gathered.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.loaded_files, self.announced.files as usize, "{self}");
+        assert!(self.times_the_least() <= 3.0, "{self}");
+        assert!(self.failed_share() <= 0.1, "{self}");
+        assert_eq!(self.dead_letters, 0, "{self}");
+        let own_work = quantile(&self.others_worked, 0.95);
+        assert!(quantile(&self.others_waited, 0.95) <= own_work + WINDOW, "{self}");
+    }
+
     pub(crate) fn times_the_least(&self) -> f64 {
         self.took.as_secs_f64() / self.announced.least_time().as_secs_f64()
     }
