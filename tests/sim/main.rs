@@ -24,6 +24,7 @@ mod truth;
 mod world;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use defects::Defect;
@@ -119,7 +120,7 @@ fn whatever_goes_wrong_every_row_is_in_once_and_every_message_ends() {
     let seeds = number("DMS2BQ_SIM_SEEDS").unwrap_or(SEEDS);
     let (failed, tally) = in_parallel(seeds);
     let counts: Vec<String> = tally.iter().map(|(what, count)| format!("{what} {count}")).collect();
-    println!("{seeds} seeds: {}", counts.join(", "));
+    tell(&format!("{seeds} seeds: {}", counts.join(", ")));
     let broken: Vec<String> =
         failed.iter().map(|run| format!("{}: {}", run.seed, run.violations[0])).collect();
     if let Some(first) = failed.first() {
@@ -166,7 +167,7 @@ fn every_deliberate_defect_is_caught() {
         None => format!("{:<54} {:<32} none of {SEEDS_PER_DEFECT}", defect.describe(), "nothing"),
     });
     let table = rows.collect::<Vec<_>>().join("\n");
-    println!("{:<54} {:<32} seeds it took\n{table}", "defect", "caught by");
+    tell(&format!("{:<54} {:<32} seeds it took\n{table}", "defect", "caught by"));
     let unexpected: Vec<_> =
         caught.iter().filter(|(defect, run)| run.is_some() != defect.is_harmful()).collect();
     assert!(unexpected.is_empty(), "{} not as expected:\n{table}", unexpected.len());
@@ -210,6 +211,11 @@ fn add(tally: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
     for (what, count) in more {
         *tally.entry(what.clone()).or_default() += count;
     }
+}
+
+/// Prints figures that are to be seen although the test passes: what is written in this way is not captured.
+fn tell(figures: &str) {
+    writeln!(std::io::stderr(), "\n{figures}\n").expect("standard error is open");
 }
 
 fn told(run: &Run, lines: usize) -> String {
