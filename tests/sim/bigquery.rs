@@ -78,8 +78,15 @@ impl World {
     /// Whether nothing answers calls of this kind at present.
     pub(crate) fn is_out(&self, kind: Kind) -> bool {
         let now = self.clock.elapsed();
-        let is_bigquery = matches!(kind, Kind::ReadJob | Kind::ReadTable | Kind::Insert);
-        is_bigquery && self.settings.outage.is_some_and(|(from, until)| from <= now && now < until)
+        let Some(outage) = self.settings.outage.filter(|outage| outage.from <= now && now < outage.until)
+        else {
+            return false;
+        };
+        match kind {
+            Kind::Insert => true,
+            Kind::ReadJob | Kind::ReadTable => !outage.of_uploads_only,
+            Kind::ReadObject | Kind::SetVisibility => false,
+        }
     }
 
     /// Whether a job that there is is not found yet.

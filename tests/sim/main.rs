@@ -75,7 +75,6 @@ const REACHED: &[&str] = &[
     "job.rejected",
     "job.failed",
     "job.quota_exceeded",
-    "job.destination_denied",
     "job.dataset_not_found",
     "job.id_collision",
     "job.row_mismatch",

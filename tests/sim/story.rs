@@ -40,10 +40,19 @@ pub(crate) struct Settings {
     pub(crate) odd_jobs_percent: u64,
     /// Whether BigQuery counts the changes of a table.
     pub(crate) limits_changes: bool,
-    /// When BigQuery does not answer at all, if ever: from then, until then.
-    pub(crate) outage: Option<(Duration, Duration)>,
+    /// When BigQuery does not answer, if ever.
+    pub(crate) outage: Option<Outage>,
     /// When all of that ends.
     pub(crate) calm_at: Duration,
+}
+
+/// A while without answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outage {
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
+    /// Whether lookups are answered all the same.
+    pub(crate) of_uploads_only: bool,
 }
 
 /// Something that happens.
@@ -130,7 +139,8 @@ fn settings(rng: &mut Rng) -> Settings {
         limits_changes: rng.percent(50),
         outage: rng.percent(20).then(|| {
             let from = Duration::from_millis(rng.below(STORY));
-            (from, from + Duration::from_millis(rng.below(STORY)))
+            let until = from + Duration::from_millis(rng.below(STORY));
+            Outage { from, until, of_uploads_only: rng.percent(40) }
         }),
         calm_at: Duration::from_millis(2 * STORY + rng.below(STORY)),
     }
