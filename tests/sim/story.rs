@@ -142,7 +142,7 @@ fn settings(rng: &mut Rng) -> Settings {
             let until = from + Duration::from_millis(rng.below(STORY));
             Outage { from, until, of_uploads_only: rng.percent(40) }
         }),
-        calm_at: Duration::from_millis(2 * STORY + rng.below(STORY)),
+        calm_at: Duration::from_millis(3 * STORY + rng.below(STORY)),
     }
 }
 
@@ -387,6 +387,9 @@ impl Teller {
         if self.rng.percent(20) {
             self.dropped_table();
         }
+        if self.rng.percent(10) {
+            self.tidied_away();
+        }
         for _ in 0..self.rng.below(6) {
             let at = self.moment();
             let which = self.rng.index(64);
@@ -400,17 +403,61 @@ impl Teller {
     fn dropped_table(&mut self) {
         let name = if self.rng.percent(50) { "player" } else { "ledger" };
         let table = destination(name);
-        let dropped = self.moment();
-        self.act(dropped, Act::DropTable { table: table.clone() });
-        let is_of_it = |piece: &Piece| match piece {
-            Piece::Object { version, .. } => piece.is_clean() && self.story.versions[*version].table == table,
+        let known = self.clean_letter(|version| version.table == table);
+        let dropped = match known {
+            Some((_, sent)) => sent + self.some_seconds(),
+            None => self.moment(),
+        };
+        self.act(dropped, Act::DropTable { table });
+        if let Some((letter, _)) = known {
+            let again = dropped + self.some_seconds();
+            self.act(again, Act::Send { letter });
+        }
+    }
+
+    /// An object goes once it is loaded, and is announced once more.
+    fn tidied_away(&mut self) {
+        let Some((letter, sent)) = self.clean_letter(|version| version.bucket == BUCKET) else { return };
+        let pieces = self.story.letters[letter].pieces.clone();
+        let gone = sent + self.some_seconds();
+        for piece in pieces {
+            if let Piece::Object { version, .. } = piece {
+                self.act(gone, Act::Delete { version });
+            }
+        }
+        let again = gone + self.some_seconds();
+        self.act(again, Act::Send { letter });
+    }
+
+    /// A letter that is only of such objects, none of them replaced or deleted, and when it is sent.
+    fn clean_letter(&self, is_such: impl Fn(&Version) -> bool) -> Option<(usize, Duration)> {
+        let changed = |n: usize, version: &Version| {
+            let is_alike = |(m, other): (usize, &Version)| m != n && other.key == version.key;
+            let deleted = self
+                .story
+                .acts
+                .iter()
+                .any(|(_, act)| matches!(act, Act::Delete { version } if *version == n));
+            deleted || self.story.versions.iter().enumerate().any(is_alike)
+        };
+        let is_clean = |piece: &Piece| match piece {
+            Piece::Object { version: n, .. } => {
+                let version = &self.story.versions[*n];
+                piece.is_clean() && version.spoiled.is_none() && is_such(version) && !changed(*n, version)
+            }
             Piece::Other { .. } => false,
         };
-        let again = self.story.letters.iter().position(|letter| letter.pieces.iter().all(is_of_it));
-        if let Some(letter) = again {
-            let later = dropped + Duration::from_millis(self.rng.between(1, 60_000));
-            self.act(later, Act::Send { letter });
-        }
+        let letter = self.story.letters.iter().position(|letter| letter.pieces.iter().all(is_clean))?;
+        let sent = self.story.acts.iter().find_map(|(at, act)| match act {
+            Act::Send { letter: other } if *other == letter => Some(*at),
+            _ => None,
+        });
+        Some((letter, sent?))
+    }
+
+    /// Long enough for most loads, and for what BigQuery may still tell of before.
+    fn some_seconds(&mut self) -> Duration {
+        Duration::from_millis(self.rng.between(16_000, 60_000))
     }
 }
 
