@@ -200,7 +200,13 @@ impl Driver {
         loop {
             let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
             let failure = match answer {
-                Ok(Inserted::Created(record)) => return Ok(Found { record, origin: Origin::Made }),
+                Ok(Inserted::Created(record)) => {
+                    return match adopt(load, load.job(attempt), record) {
+                        Ok(found) => Ok(Found { origin: Origin::Made, ..found }),
+                        // An answer about another load proves only that the id is taken: the record decides.
+                        Err(_) => self.read_existing(load, attempt).await,
+                    };
+                }
                 Ok(Inserted::Exists) => {
                     let found = self.read_existing(load, attempt).await?;
                     let origin = if sends > 1 { Origin::Asked } else { found.origin };
@@ -329,7 +335,8 @@ impl Driver {
             // Somebody made this job by hand: the file itself has to say what it holds.
             (None, None) => self.footers.read(load.object).await?.footer.row_count,
         };
-        if record.output_rows != Some(file_rows) {
+        // A number that is not told counts as none: the rows of a file without any are in all the same.
+        if record.output_rows.unwrap_or(0) != file_rows {
             let output_rows = record.output_rows;
             return Err(JobError::RowMismatch { job: Box::new(load.job(attempt)), file_rows, output_rows });
         }

@@ -17,6 +17,7 @@ mod google;
 mod handler;
 mod handler_over_http;
 mod job_ids;
+mod jobs_over_http;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
