@@ -124,6 +124,12 @@ impl Faults for Script {
 }
 
 impl FaultSpec {
+    /// Spoils every call of a name.
+    pub(super) fn always(to: &str, with: &str) -> Self {
+        let (to, with) = (to.to_owned(), with.to_owned());
+        Self { to, with, job: None, after: false, spares: 0, times: 0 }
+    }
+
     fn into_fault(self, job: Option<&Value>) -> Fault {
         if let Some(changes) = self.job {
             let mut resource =
