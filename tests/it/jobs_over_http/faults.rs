@@ -70,6 +70,11 @@ impl Script {
         (asked.join(", "), content.spoilt)
     }
 
+    /// Whether a call was made since the receive began.
+    pub(super) fn was_asked(&self, name: &str) -> bool {
+        self.lock().asked.as_ref().is_some_and(|asked| asked.iter().any(|call| call == name))
+    }
+
     /// Jobs of these attempts fail with these reasons.
     pub(super) fn fail_jobs(&self, failures: BTreeMap<u32, String>) {
         self.lock().failures = failures;
@@ -142,6 +147,10 @@ impl FaultSpec {
             ("cut", "") => Fault::Cut,
             ("hangs", "") => Fault::Hang(LATE),
             ("late", "") => Fault::Delay(LATE),
+            ("cut", body) => {
+                let after_bytes = body.strip_prefix("body ").and_then(|bytes| bytes.parse().ok());
+                Fault::CutBody { after_bytes: after_bytes.expect("a number of bytes") }
+            }
             (status, "html") => Fault::Answer {
                 status: status.parse().expect("a status"),
                 content_type: "text/html".to_owned(),

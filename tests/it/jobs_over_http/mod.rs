@@ -6,3 +6,5 @@ mod bench;
 mod faults;
 mod reasons;
 mod receives;
+mod refusals;
+mod uploads;

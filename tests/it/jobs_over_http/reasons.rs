@@ -49,7 +49,9 @@ async fn walk(wanted: Reason) -> Vec<String> {
         ("found", wanted.found, life(reason, blind, Some(again)).await),
     ];
     let differing = ends.into_iter().filter(|(_, wanted, found)| wanted != found);
-    differing.map(|(what, wanted, found)| format!("{reason}, {what}: wanted {wanted}, found {found}")).collect()
+    differing
+        .map(|(what, wanted, found)| format!("{reason}, {what}: wanted {wanted}, found {found}"))
+        .collect()
 }
 
 fn again() -> Receive {
