@@ -22,6 +22,7 @@ mod jobs_over_http;
 mod local;
 mod objects;
 mod plans;
+mod queue;
 mod route_properties;
 mod runtime_api;
 mod s3_answers;
