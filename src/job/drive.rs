@@ -436,8 +436,9 @@ impl Driver {
                 // What ended before our eyes cannot have been redriven since, whatever the clocks say.
                 let sent_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
                 let redriven_since = sent_since && !ended_here;
-                // Whoever made a later attempt had a reason to, such as a schema that moved: its word counts.
-                if redriven_since || (!seen.asked_here && self.look(load, attempt + 1).await?.is_some()) {
+                if redriven_since
+                    || (!seen.asked_here && self.is_outdated(load, attempt, record, failure).await?)
+                {
                     return Ok(());
                 }
                 let reason = failure.reason.clone();
@@ -454,6 +455,29 @@ impl Driver {
                 progress.planned_with.as_ref().is_none_or(|planned| planned.columns != now.columns)
             }
             TableLookup::NoTable | TableLookup::NoDataset => progress.planned_with.is_some(),
+        })
+    }
+
+    /// Whether a failure that another receive planned for is no longer the last word. Either a later attempt was made:
+    /// whoever made it had a reason to. Or the schema moved, of which one thing is certain: a table that came after
+    /// the job was not known to its plan. (What that plan knew of an older table, nobody knows any more.)
+    async fn is_outdated(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        record: &JobRecord,
+        failure: &JobFailure,
+    ) -> Result<bool, JobError> {
+        if self.look(load, attempt + 1).await?.is_some() {
+            return Ok(true);
+        }
+        if judge(&failure.reason) != Verdict::MayPassIfSchemaMoved {
+            return Ok(false);
+        }
+        let table = self.tables.get(&load.route.destination, load.deadline).await;
+        Ok(match table.map_err(|e| load.call_error(e))? {
+            TableLookup::Found(table) => record.created_ms.is_some_and(|made_ms| table.created_ms > made_ms),
+            TableLookup::NoTable | TableLookup::NoDataset => false,
         })
     }
 }

@@ -14,7 +14,7 @@ use dms2bq::emulator::{self, Faults, Options};
 use dms2bq::entry::mapping_store::MappingStore;
 use dms2bq::job::id::{Identity, JobId};
 use dms2bq::key::{self, DmsKey, KeyMeaning, Layout};
-use dms2bq::object::Object;
+use dms2bq::object::{ETag, Object};
 use dms2bq::outcome::record::Record;
 use dms2bq::route::{MappingFile, Mappings, Route, TableOptions, TableRef};
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ use super::faults::{FaultSpec, Script};
 use crate::batch_bench::{self, BUCKET, WatchedObjects, message, record};
 
 pub(super) const KEY: &str = "dms/casino-a/game/player/LOAD00000001.parquet";
+const ETAG: &str = "d41d8cd98f00b204e9800998ecf8427e";
 const PROJECT: &str = "acme-dw";
 const DATASET: &str = "casino_a";
 const TABLE: &str = "player";
@@ -115,7 +116,7 @@ impl Bench {
         let running = serve(folder.path(), &script, options).await;
         running.ensure_dataset(PROJECT, DATASET, LOCATION).await.expect("a good name");
         let objects = Arc::<WatchedObjects>::default();
-        let object = objects.inner.put(BUCKET, KEY, bytes.clone());
+        let object = objects.inner.put_as(BUCKET, KEY, ETag::parse(ETAG).expect("an etag"), bytes.clone());
         Self { folder, running, script, objects, object, bytes }
     }
 
