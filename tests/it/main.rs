@@ -21,6 +21,7 @@ mod jobs_over_http;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
+mod pace;
 mod plans;
 mod queue;
 mod route_properties;
@@ -32,3 +33,9 @@ mod tidy;
 mod emulator;
 mod twins;
 mod warehouse;
+
+// What the benches share with the tests.
+#[path = "../support/event_source.rs"]
+mod event_source;
+#[path = "../support/full_load.rs"]
+mod full_load;
