@@ -257,13 +257,15 @@ impl Driver {
             if out_of_time || !failure.may_have_happened() {
                 return Err(load.call_error(failure));
             }
-            if let Some(found) = self.look(load, attempt).await? {
-                return Ok(Found { origin: Origin::Asked, ..found });
+            match self.look(load, attempt).await {
+                Ok(Some(found)) => return Ok(Found { origin: Origin::Asked, ..found }),
+                Ok(None) if sends < SENDS_PER_JOB => sends += 1,
+                Ok(None) => return Err(load.call_error(failure)),
+                Err(error @ JobError::Call { source: CallError::Denied { .. }, .. }) => return Err(error),
+                // The look says nothing new, so what was said of the insertion stands: it may have happened.
+                Err(JobError::Call { .. }) => return Err(load.call_error(failure)),
+                Err(error) => return Err(error),
             }
-            if sends == SENDS_PER_JOB {
-                return Err(load.call_error(failure));
-            }
-            sends += 1;
         }
     }
 

@@ -13,7 +13,7 @@ use crate::cases;
 use crate::twins::file;
 
 /// The rows of the file.
-const ROWS: u64 = 3;
+const ROWS: usize = 3;
 
 /// A reason for which the first job fails, and four ends with the number of jobs that there are then.
 #[derive(Deserialize)]
@@ -42,11 +42,14 @@ async fn walk(wanted: Reason) -> Vec<String> {
     let reason = wanted.reason.as_str();
     // It makes the job, and never learns how that ended.
     let blind = Receive { faults: vec![FaultSpec::always("get", "503 html")], ..Receive::default() };
+    let [first, later] = life(reason, Receive::default(), again).await;
+    let [_, redriven] = life(reason, Receive::default(), redriven).await;
+    let [_, found] = life(reason, blind, again).await;
     let ends = [
-        ("first", wanted.first, life(reason, Receive::default(), None).await),
-        ("later", wanted.later, life(reason, Receive::default(), Some(again)).await),
-        ("redriven", wanted.redriven, life(reason, Receive::default(), Some(redriven)).await),
-        ("found", wanted.found, life(reason, blind, Some(again)).await),
+        ("first", wanted.first, first),
+        ("later", wanted.later, later),
+        ("redriven", wanted.redriven, redriven),
+        ("found", wanted.found, found),
     ];
     let differing = ends.into_iter().filter(|(_, wanted, found)| wanted != found);
     differing
@@ -62,18 +65,21 @@ fn redriven() -> Receive {
     Receive { sent_ms: SystemClock.unix_ms() + 1, ..again() }
 }
 
-/// One receive or two of an object whose first job fails: how the last of them ends, and the number of jobs.
-async fn life(reason: &str, first: Receive, second: Option<fn() -> Receive>) -> String {
-    let bench = Bench::start(quick(), file(3)).await;
+/// Two receives of an object whose first job fails: how each ends, and the number of jobs then.
+async fn life(reason: &str, first: Receive, second: fn() -> Receive) -> [String; 2] {
+    let bench = Bench::start(quick(), file(ROWS)).await;
     bench.script.fail_jobs(BTreeMap::from([(0, reason.to_owned())]));
-    let mut received = bench.receive(first).await;
-    if let Some(second) = second {
-        bench.wait_for_jobs().await;
-        received = bench.receive(second()).await;
-    }
-    let rows = if received.end.starts_with("loaded") { ROWS } else { 0 };
-    assert_eq!(bench.rows().await, rows, "{reason}: {received:?}");
-    let jobs = bench.jobs().await.len();
+    let first = end(&bench, first).await;
+    let second = end(&bench, second()).await;
     bench.stop().await;
+    [first, second]
+}
+
+async fn end(bench: &Bench, receive: Receive) -> String {
+    let received = bench.receive(receive).await;
+    bench.wait_for_jobs().await;
+    let rows = if received.end.starts_with("loaded") { ROWS as u64 } else { 0 };
+    assert_eq!(bench.rows().await, rows, "{received:?}");
+    let jobs = bench.jobs().await.len();
     format!("{}, {jobs} {}", received.end, if jobs == 1 { "job" } else { "jobs" })
 }

@@ -137,9 +137,9 @@ async fn walk(case: Case) -> Vec<String> {
         if line.held != held {
             held = line.held;
             bench = bench.restart(options(held)).await;
-            if held.is_none() {
-                bench.wait_for_jobs().await;
-            }
+        }
+        if held.is_none() {
+            bench.wait_for_jobs().await;
         }
         for action in &line.first {
             bench.act(action).await;
