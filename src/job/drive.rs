@@ -227,11 +227,12 @@ impl Driver {
             let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
             let failure = match answer {
                 Ok(Inserted::Created(record)) => {
-                    return match adopt(load, load.job(attempt), record) {
-                        Ok(found) => Ok(Found { origin: Origin::Made, ..found }),
+                    let (found, origin) = match adopt(load, load.job(attempt), record) {
+                        Ok(found) => (found, Origin::Made),
                         // An answer about another load proves only that the id is taken: the record decides.
-                        Err(_) => self.read_existing(load, attempt).await,
+                        Err(_) => (self.read_existing(load, attempt).await?, Origin::Asked),
                     };
+                    return Ok(Found { origin, ..found });
                 }
                 Ok(Inserted::Exists) => {
                     let found = self.read_existing(load, attempt).await?;
