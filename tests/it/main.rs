@@ -17,10 +17,15 @@ mod google;
 mod handler;
 mod handler_over_http;
 mod job_ids;
+mod kills_and_load;
+#[path = "../support/runtime_api.rs"]
+mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
 mod plans;
+#[path = "../support/process/mod.rs"]
+mod process;
 mod route_properties;
 mod runtime_api;
 mod s3_answers;
