@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -177,8 +178,11 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+/// A port that nobody in this process has asked for, and nobody else has.
 fn free_port() -> u16 {
-    let first = PORTS.start + u16::try_from(std::process::id() % 10_000).expect("a small number");
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let spread = u16::try_from(std::process::id() % 10_000).expect("a small number");
+    let next = || PORTS.start + (spread + NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start);
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (first..PORTS.end).find(is_free).expect("a free port")
+    std::iter::repeat_with(next).find(is_free).expect("a free port")
 }
