@@ -26,6 +26,7 @@ mod objects;
 mod plans;
 #[path = "../support/process/mod.rs"]
 mod process;
+mod queue;
 mod route_properties;
 mod runtime_api;
 mod s3_answers;
