@@ -59,7 +59,17 @@ async fn main() -> ExitCode {
     let programs = Programs { bootstrap, dms2bq: env!("CARGO_BIN_EXE_dms2bq").to_owned() };
     let report: Report = match command {
         Run::Kills { kills, double } => {
-            let plan = kills::Plan { seed, kills, workers, bigquery_life: Duration::from_secs(8), double };
+            let plan = kills::Plan {
+                seed,
+                kills,
+                workers,
+                bigquery_life: Duration::from_secs(8),
+                time: Duration::from_secs(6),
+                largest_bytes: 36 * 1024 * 1024,
+                messages_left: 30,
+                bursts_percent: 3,
+                double,
+            };
             kills::run(&programs, plan).await
         }
         Run::Load { messages, batch } => {

@@ -50,6 +50,8 @@ pub(crate) struct Found {
     pub(crate) dead_lettered: Vec<u64>,
     /// The files of messages that had not ended when patience did.
     pub(crate) stuck: Vec<u64>,
+    /// What workers wrote that is not JSON, or a panic; and replies that are none.
+    pub(crate) bad_lines: Vec<String>,
 }
 
 /// What must not be.
@@ -65,6 +67,7 @@ pub(crate) enum Problem {
     DoneTooEarly { file: u64, early_ms: u64 },
     StrangeJob { id: String },
     AttemptWithoutFailure { id: String },
+    BadLine { line: String },
     MemoryGrew { bytes: u64 },
 }
 
@@ -91,6 +94,7 @@ impl fmt::Display for Problem {
             Self::AttemptWithoutFailure { id } => {
                 write!(f, "job {id} was made before the one before it had failed")
             }
+            Self::BadLine { line } => write!(f, "a worker said {line}"),
             Self::MemoryGrew { bytes } => write!(f, "a worker's memory grew by {bytes} bytes"),
         }
     }
@@ -101,6 +105,7 @@ pub(crate) fn audit(landed: &[LandedFile], found: &Found) -> Vec<Problem> {
     let mut problems = check_rows(landed, &found.rows);
     problems.extend(check_jobs(landed, &found.jobs));
     problems.extend(check_ends(landed, found));
+    problems.extend(found.bad_lines.iter().map(|line| Problem::BadLine { line: line.clone() }));
     problems.sort();
     problems
 }

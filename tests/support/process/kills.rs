@@ -1,16 +1,18 @@
 //! `bootstrap` killed at random moments, and BigQuery too, until all that landed is in.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::audit::audit;
+use super::audit::{Found, FoundJob, audit};
 use super::bucket::Bucket;
 use super::dice::Dice;
 use super::files::{LandedFile, NARROW_TABLE};
-use super::queue::{Queue, Rules};
+use super::queue::{LandingQueue, Rules};
 use super::worker::{Fate, Terms, Turn, Worker};
 use super::{Ground, Programs, Report, seconds};
+use crate::lambda_api::unix_ms;
 
 /// A run.
 #[derive(Debug, Clone, Copy)]
@@ -22,21 +24,20 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     /// How long BigQuery lives at most before it is killed.
     pub(crate) bigquery_life: Duration,
+    /// How long an invocation may take; the queue waits a little longer for it.
+    pub(crate) time: Duration,
+    /// How large the few large files are.
+    pub(crate) largest_bytes: u64,
+    /// New files land while fewer messages than this are left.
+    pub(crate) messages_left: u64,
+    /// Of a hundred messages, how many bring more files of one table than BigQuery takes in ten seconds.
+    pub(crate) bursts_percent: u64,
     /// Whether a file is loaded once more in the end, by somebody who knows nothing of our ids.
     pub(crate) double: bool,
 }
 
 /// The id of that load.
 pub(crate) const BEHIND_THE_BACK: &str = "behind_the_back";
-
-const TERMS: Terms = Terms { batch_messages: 10, batch_bytes: 6_000_000, time: Duration::from_secs(6) };
-
-const RULES: Rules = Rules {
-    visibility: Duration::from_secs(7),
-    asked_second: Duration::from_millis(20),
-    max_receive_count: 50,
-    again_once_in: 10,
-};
 
 /// S3 sends 256 KiB, then rests for this long.
 const S3_PAUSE: Duration = Duration::from_millis(8);
@@ -45,10 +46,7 @@ const S3_PAUSE: Duration = Duration::from_millis(8);
 const BIGQUERY_AWAY: Duration = Duration::from_millis(1500);
 
 /// When no message has ended for so long, the rest is stuck.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// New files land while fewer messages than this are left.
-const MESSAGES_LEFT_MIN: usize = 30;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A look around.
 const MOMENT: Duration = Duration::from_millis(20);
@@ -60,15 +58,15 @@ const MIB: u64 = 1024 * KIB;
 pub(crate) async fn run(programs: &Programs, plan: Plan) -> Report {
     let started = Instant::now();
     let mut dice = Dice::of(plan.seed);
-    let queue = Queue::new(RULES, dice.fork());
+    let rules = Rules { visibility: plan.time + Duration::from_secs(1), speed: 50, again_once_in: 10 };
+    let queue = LandingQueue::new(rules, dice.fork());
     let ground = Arc::new(Ground::start(programs, Bucket::new(S3_PAUSE), queue, &[]).await);
-    let course = Arc::new(Course::new(plan.kills));
+    let course = Arc::new(Course::new(plan));
     let workers: Vec<_> = (0..plan.workers)
         .map(|_| tokio::spawn(work(Arc::clone(&ground), Arc::clone(&course), dice.fork())))
         .collect();
     let landing = tokio::spawn(land(Arc::clone(&ground), Arc::clone(&course), dice.fork()));
-    let dying = bigquery_dies(&ground, &course, plan.bigquery_life, dice.fork());
-    let bigquery_kills = dying.await;
+    bigquery_dies(&ground, &course, dice.fork()).await;
     landing.await.expect("files land");
     for worker in workers {
         worker.await.expect("a worker is driven to its end");
@@ -78,29 +76,35 @@ pub(crate) async fn run(programs: &Programs, plan: Plan) -> Report {
         let file = &ground.landed()[0];
         ground.bigquery.load_behind_the_back(BEHIND_THE_BACK, &file.table, &file.parquet()).await;
     }
-    report(&ground, &course, plan, bigquery_kills, time).await
+    report(&ground, &course, time).await
 }
 
 /// What the parties of a run know of each other.
 struct Course {
+    plan: Plan,
     /// Kills that nobody has taken on yet.
     kills_left: AtomicU64,
-    killed: AtomicU64,
-    killed_with_reply: AtomicU64,
-    kills_wanted: u64,
+    kills: Mutex<Vec<Kill>>,
+    bigquery_kills: AtomicU64,
     invocations: AtomicU64,
     late: AtomicU64,
     /// How long invocations take, as it turns out.
     usual_ms: AtomicU64,
 }
 
+/// When a worker was killed, and over which files.
+struct Kill {
+    at_ms: u64,
+    files: Vec<u64>,
+}
+
 impl Course {
-    fn new(kills: u64) -> Self {
+    fn new(plan: Plan) -> Self {
         Self {
-            kills_left: AtomicU64::new(kills),
-            killed: AtomicU64::new(0),
-            killed_with_reply: AtomicU64::new(0),
-            kills_wanted: kills,
+            plan,
+            kills_left: AtomicU64::new(plan.kills),
+            kills: Mutex::default(),
+            bigquery_kills: AtomicU64::new(0),
             invocations: AtomicU64::new(0),
             late: AtomicU64::new(0),
             usual_ms: AtomicU64::new(500),
@@ -108,12 +112,11 @@ impl Course {
     }
 
     fn all_killed(&self) -> bool {
-        self.killed.load(Ordering::Relaxed) >= self.kills_wanted
+        self.kills.lock().unwrap().len() as u64 >= self.plan.kills
     }
 
-    fn is_over(&self, queue: &Queue) -> bool {
-        let figures = queue.figures();
-        self.all_killed() && (figures.ended == figures.messages || queue.idle() > PATIENCE)
+    fn is_over(&self, queue: &LandingQueue) -> bool {
+        self.all_killed() && (queue.messages_left() == 0 || queue.idle() > PATIENCE)
     }
 
     /// Every other worker is to die, at a moment that lies anywhere in an invocation, or a little behind its end.
@@ -124,29 +127,23 @@ impl Course {
         {
             return Fate::Lives;
         }
-        if dice.once_in(12) {
+        if dice.once_in(20) {
             return Fate::KilledWithItsReply;
         }
         let usual = Duration::from_millis(self.usual_ms.load(Ordering::Relaxed));
         Fate::KilledAfter(dice.within(usual * 3 / 2))
     }
 
-    fn note(&self, fate: Fate, turn: Turn) {
-        let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
-        if turn != Turn::NothingWaits {
-            count(&self.invocations);
+    fn note(&self, fate: Fate, turn: &Turn) {
+        if *turn != Turn::NothingWaits {
+            self.invocations.fetch_add(1, Ordering::Relaxed);
         }
         match turn {
-            Turn::Killed => {
-                count(&self.killed);
-                if fate == Fate::KilledWithItsReply {
-                    count(&self.killed_with_reply);
-                }
+            Turn::Killed(files) => {
+                self.kills.lock().unwrap().push(Kill { at_ms: unix_ms(), files: files.clone() });
                 return;
             }
-            Turn::Late => {
-                count(&self.late);
-            }
+            Turn::Late => drop(self.late.fetch_add(1, Ordering::Relaxed)),
             Turn::Answered(time) => {
                 let usual_ms = self.usual_ms.load(Ordering::Relaxed);
                 let time_ms = u64::try_from(time.as_millis()).expect("a short time");
@@ -155,17 +152,19 @@ impl Course {
             Turn::NothingWaits => {}
         }
         if fate != Fate::Lives {
-            count(&self.kills_left);
+            // It got away; somebody else will have to die.
+            self.kills_left.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 async fn work(ground: Arc<Ground>, course: Arc<Course>, mut dice: Dice) {
-    let mut worker = Worker::new(Arc::clone(&ground), TERMS);
+    let terms = Terms { batch_messages: 10, batch_bytes: 6 * 1024 * 1024, time: course.plan.time };
+    let mut worker = Worker::new(Arc::clone(&ground), terms);
     while !course.is_over(&ground.queue) {
         let fate = course.fate(&mut dice);
         let turn = worker.turn(fate).await;
-        course.note(fate, turn);
+        course.note(fate, &turn);
         if turn == Turn::NothingWaits {
             tokio::time::sleep(MOMENT).await;
         }
@@ -177,80 +176,110 @@ async fn work(ground: Arc<Ground>, course: Arc<Course>, mut dice: Dice) {
 async fn land(ground: Arc<Ground>, course: Arc<Course>, mut dice: Dice) {
     let mut number = 0;
     while !course.all_killed() {
-        let figures = ground.queue.figures();
-        if figures.messages - figures.ended < MESSAGES_LEFT_MIN {
-            let files: Vec<LandedFile> =
-                (0..1 + u64::from(dice.once_in(10)) * 2).map(|at| file(number + at, &mut dice)).collect();
-            number += files.len() as u64;
-            ground.land(&files, !dice.once_in(10));
-            if dice.once_in(20) {
-                ground.announce(&files, true);
-            }
-        } else {
+        if ground.queue.messages_left() >= course.plan.messages_left {
             tokio::time::sleep(MOMENT).await;
+            continue;
+        }
+        let files = wave(number, &course.plan, &mut dice);
+        number += files.len() as u64;
+        ground.land(&files, !dice.once_in(10));
+        // S3 may tell of the same object twice, and at any time.
+        if dice.once_in(20) {
+            let landed = ground.landed();
+            let drawn = usize::try_from(dice.below(landed.len() as u64)).expect("an index");
+            ground.announce(&landed[drawn..=drawn], true);
         }
     }
 }
 
-/// Most files are small, some go up in a resumable session, and a few in one of several chunks.
-fn file(number: u64, dice: &mut Dice) -> LandedFile {
-    let size_bytes = match dice.below(50) {
-        0 => 36 * MIB,
-        1..=4 => 8 * MIB + 512 * KIB + dice.below(4 * MIB),
-        5..=14 => 256 * KIB + dice.below(4 * MIB),
-        _ => 2 * KIB + dice.below(64 * KIB),
+/// The files of one message: one as a rule, at times a few, and at times more than their table takes in ten seconds.
+fn wave(first: u64, plan: &Plan, dice: &mut Dice) -> Vec<LandedFile> {
+    let wide = format!("wide_{}", dice.below(8));
+    let (table, count) = match dice.below(100) {
+        drawn if drawn < plan.bursts_percent => (NARROW_TABLE.to_owned(), 7),
+        90.. => (wide, 3),
+        _ => (wide, 1),
     };
-    let table = match dice.below(30) {
-        0 => NARROW_TABLE.to_owned(),
-        table => format!("wide_{}", table % 8),
+    let file = |number| {
+        let is_narrow = table == NARROW_TABLE;
+        let size_bytes = match dice.below(100) {
+            _ if is_narrow => 4 * KIB,
+            0 => plan.largest_bytes,
+            1..=4 => 8 * MIB + 512 * KIB + dice.below(2 * MIB),
+            5..=20 => 256 * KIB + dice.below(3 * MIB),
+            _ => 2 * KIB + dice.below(64 * KIB),
+        };
+        let row_count = 1 + dice.below(40);
+        let text_bytes = usize::try_from(size_bytes / row_count).expect("a small number");
+        LandedFile { number, table: table.clone(), row_count, text_bytes }
     };
-    let row_count = 1 + dice.below(40);
-    let text_bytes = usize::try_from(size_bytes / row_count).expect("a small number");
-    LandedFile { number, table, row_count, text_bytes }
+    (first..first + count).map(file).collect()
 }
 
-/// Kills BigQuery now and then, until everybody else has died often enough. Gives how often.
-async fn bigquery_dies(ground: &Ground, course: &Course, life: Duration, mut dice: Dice) -> u64 {
-    let mut kills = 0;
+/// Kills BigQuery now and then, until everybody else has died often enough.
+async fn bigquery_dies(ground: &Ground, course: &Course, mut dice: Dice) {
     while !course.all_killed() {
-        tokio::time::sleep(dice.within(life)).await;
+        tokio::time::sleep(dice.within(course.plan.bigquery_life)).await;
         ground.bigquery.kill();
-        kills += 1;
+        course.bigquery_kills.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(dice.within(BIGQUERY_AWAY)).await;
         tokio::task::block_in_place(|| ground.bigquery.restart());
     }
-    kills
 }
 
-async fn report(ground: &Ground, course: &Course, plan: Plan, bigquery_kills: u64, time: Duration) -> Report {
+async fn report(ground: &Ground, course: &Course, time: Duration) -> Report {
     let (landed, found) = (ground.landed(), ground.found().await);
-    let (queue, lines) = (ground.queue.figures(), ground.lines());
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut report = Report { figures: Vec::new(), problems: Vec::new() };
-    report.figure("seed", plan.seed);
-    report.figure("kills of bootstrap", load(&course.killed));
-    report.figure("  its reply unheard", load(&course.killed_with_reply));
-    report.figure("kills of BigQuery", bigquery_kills);
+    report.figure("seed", course.plan.seed);
+    report.figure("kills of bootstrap", course.kills.lock().unwrap().len());
+    kill_figures(&mut report, &course.kills.lock().unwrap(), &landed, &found);
+    report.figure("kills of BigQuery", load(&course.bigquery_kills));
     report.figure("invocations", load(&course.invocations));
     report.figure("  no reply by the deadline", load(&course.late));
-    report.figure("messages", queue.messages);
-    report.figure("  receives", queue.receives);
-    report.figure("  most of one message", queue.most_receives);
-    report.figure("  visibility set", queue.visibility_changes);
+    queue_figures(&mut report, ground);
     report.figure("files", landed.len());
-    report.figure(
-        "  MiB",
-        landed.iter().map(|file| file.row_count * file.text_bytes as u64).sum::<u64>() / MIB,
-    );
+    let bytes = landed.iter().map(|file| file.row_count * file.text_bytes as u64).sum::<u64>();
+    report.figure("  MiB", bytes / MIB);
     report.figure("  downloads broken off", ground.bucket.broken_off());
     report.figure("rows", landed.iter().map(|file| file.row_count).sum::<u64>());
     report.figure("jobs made", found.jobs.len());
     report.figure("  failed", found.jobs.values().filter(|job| !job.succeeded()).count());
-    report.figure("  adopted (lines)", lines.get("loaded job.adopted").unwrap_or(&0));
-    for (what, count) in lines.iter().filter(|(what, _)| what.starts_with("returned")) {
+    for (what, count) in ground.lines().iter().filter(|(what, _)| !what.is_empty()) {
         report.figure(format!("  {what} (lines)"), count);
     }
     report.judge(audit(&landed, &found));
     report.figure("time", seconds(time));
     report
+}
+
+fn queue_figures(report: &mut Report, ground: &Ground) {
+    let figures = ground.queue.figures();
+    report.figure("messages", figures.messages);
+    report.figure("  receives", figures.receives);
+    report.figure("  most of one message", figures.most_receives);
+    report.figure("  visibility set", figures.visibility_changes);
+    report.figure("  visibility refused", figures.visibility_refusals);
+}
+
+/// How far the files were that a killed worker had in hand: proof that kills fall into every part of the work.
+fn kill_figures(report: &mut Report, kills: &[Kill], landed: &[LandedFile], found: &Found) {
+    let stems: BTreeMap<u64, String> = landed.iter().map(|file| (file.number, file.job_stem())).collect();
+    let (mut without_job, mut with_job, mut with_rows) = (0, 0, 0);
+    for kill in kills {
+        for file in &kill.files {
+            let made = stems.get(file).and_then(|stem| found.jobs.get(&format!("{stem}_0")));
+            let was = |moment_ms: fn(&FoundJob) -> Option<u64>| {
+                made.and_then(moment_ms).is_some_and(|moment_ms| moment_ms <= kill.at_ms)
+            };
+            match (was(|job| Some(job.created_ms)), was(|job| job.ended_ms)) {
+                (_, true) => with_rows += 1,
+                (true, false) => with_job += 1,
+                (false, false) => without_job += 1,
+            }
+        }
+    }
+    report.figure("  files in hand, no job made", without_job);
+    report.figure("  files in hand, job under way", with_job);
+    report.figure("  files in hand, job ended", with_rows);
 }

@@ -7,7 +7,7 @@ use super::audit::{Problem, audit};
 use super::bucket::Bucket;
 use super::dice::Dice;
 use super::files::LandedFile;
-use super::queue::{Queue, Rules};
+use super::queue::{LandingQueue, Rules};
 use super::worker::{Fate, Terms, Turn, Worker};
 use super::{Ground, Programs, Report, seconds};
 
@@ -44,13 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs it.
 pub(crate) async fn run(programs: &Programs, plan: Plan) -> Report {
     let mut dice = Dice::of(plan.seed);
-    let rules = Rules {
-        visibility: TIME * 6,
-        asked_second: Duration::from_secs(1),
-        max_receive_count: 50,
-        again_once_in: 0,
-    };
-    let queue = Queue::new(rules, dice.fork());
+    let rules = Rules { visibility: TIME * 6, speed: 1, again_once_in: 0 };
+    let queue = LandingQueue::new(rules, dice.fork());
     let ground =
         Arc::new(Ground::start(programs, Bucket::new(Duration::ZERO), queue, &["--no-limits"]).await);
     for number in 0..plan.messages {
@@ -87,9 +82,8 @@ pub(crate) async fn run(programs: &Programs, plan: Plan) -> Report {
     report(&ground, &Measured { plan, batches, time, memory, cpu }).await
 }
 
-fn is_over(queue: &Queue) -> bool {
-    let figures = queue.figures();
-    figures.ended == figures.messages || queue.idle() > PATIENCE
+fn is_over(queue: &LandingQueue) -> bool {
+    queue.messages_left() == 0 || queue.idle() > PATIENCE
 }
 
 async fn work(ground: Arc<Ground>, mut worker: Worker) -> (Worker, u64) {
@@ -97,7 +91,7 @@ async fn work(ground: Arc<Ground>, mut worker: Worker) -> (Worker, u64) {
     while !is_over(&ground.queue) {
         match worker.turn(Fate::Lives).await {
             Turn::NothingWaits => tokio::time::sleep(SAMPLE_PAUSE).await,
-            Turn::Answered(_) | Turn::Killed | Turn::Late => turns += 1,
+            Turn::Answered(_) | Turn::Killed(_) | Turn::Late => turns += 1,
         }
     }
     (worker, turns)
@@ -174,7 +168,7 @@ async fn report(ground: &Ground, measured: &Measured) -> Report {
         report.figure(format!("  {what} (lines)"), count);
     }
     report.figure("time", seconds(*time));
-    report.figure("messages per second", format!("{:.1}", queue.ended as f64 / time.as_secs_f64()));
+    report.figure("messages per second", format!("{:.1}", queue.deleted as f64 / time.as_secs_f64()));
     for percent in [10, 50, 100] {
         report.figure(format!("memory of a worker at {percent} % of the time"), mib(memory.at(percent)));
     }

@@ -34,7 +34,7 @@ use audit::{Found, Problem};
 use bigquery::BigQuery;
 use bucket::Bucket;
 use files::{BUCKET, LandedFile, MAPPING};
-use queue::Queue;
+use queue::LandingQueue;
 
 /// Where the two programs are.
 #[derive(Debug, Clone)]
@@ -47,10 +47,11 @@ pub(crate) struct Programs {
 pub(crate) struct Ground {
     pub(crate) bootstrap: String,
     pub(crate) bucket: Arc<Bucket>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) queue: Arc<LandingQueue>,
     pub(crate) bigquery: BigQuery,
     landed: Mutex<Vec<LandedFile>>,
     lines: Mutex<Lines>,
+    bad_lines: Mutex<Vec<String>>,
     mappings: TempDir,
     s3_url: String,
     sqs_url: String,
@@ -64,7 +65,7 @@ impl Ground {
     pub(crate) async fn start(
         programs: &Programs,
         bucket: Bucket,
-        queue: Queue,
+        queue: LandingQueue,
         bigquery_options: &[&str],
     ) -> Self {
         let mappings = tempfile::tempdir().expect("a folder");
@@ -79,6 +80,7 @@ impl Ground {
             bigquery: BigQuery::start(&programs.dms2bq, bigquery_options),
             landed: Mutex::default(),
             lines: Mutex::default(),
+            bad_lines: Mutex::default(),
             mappings,
             s3_url,
             sqs_url,
@@ -120,14 +122,23 @@ impl Ground {
         self.landed.lock().unwrap().clone()
     }
 
-    /// Counts what a worker wrote. A line that the worker's end cut short is none.
+    /// Counts what a worker wrote. A last line that the worker's end cut short is none.
     fn keep_lines(&self, output: &str) {
-        let mut lines = self.lines.lock().unwrap();
-        for line in output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-            let word = |name: &str| line[name].as_str().unwrap_or_default();
+        let (mut lines, mut bad_lines) = (self.lines.lock().unwrap(), self.bad_lines.lock().unwrap());
+        for line in output.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let fields: Value = serde_json::from_str(line).unwrap_or_default();
+            let word = |name: &str| fields[name].as_str().unwrap_or_default();
+            if !fields.is_object() || word("code") == "bug.panic" {
+                bad_lines.push(line.trim_end().to_owned());
+            }
             let what = format!("{} {}", word("outcome"), word("code"));
             *lines.entry(what.trim().to_owned()).or_default() += 1;
         }
+    }
+
+    /// Of a worker's reply, whatever is no partial reply is as bad as a panic.
+    fn keep_bad_reply(&self, reply: String) {
+        self.bad_lines.lock().unwrap().push(reply);
     }
 
     /// How many lines workers wrote of each outcome and code.
@@ -142,7 +153,8 @@ impl Ground {
             jobs: self.bigquery.jobs().await,
             done: self.queue.done(),
             dead_lettered: self.queue.dead_lettered(),
-            stuck: self.queue.unended(),
+            stuck: self.queue.left(),
+            bad_lines: self.bad_lines.lock().unwrap().clone(),
         }
     }
 }

@@ -1,90 +1,61 @@
-//! SQS by its rules, the unpleasant ones included: a standard queue in memory, and the one call that a worker makes to
-//! it (`ChangeMessageVisibilityBatch`, <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/>).
+//! The queue: SQS in memory, made unkind; and over HTTP the one call that a worker makes to it
+//! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibilityBatch.html>).
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use dms2bq::cloud::{VISIBILITY_CHANGES_PER_CALL, VISIBILITY_TIMEOUT_SECS_MAX};
+use dms2bq::cloud::memory::queue::{Delivery, MESSAGES_PER_RECEIVE, MemoryQueue, RedrivePolicy};
+use dms2bq::cloud::{CallError, Clock, Deadline, Queue, VisibilityChange};
+use dms2bq::event::QueueArn;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::dice::Dice;
 use crate::lambda_api::unix_ms;
 
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "111122223333";
-const NAME: &str = "dms2bq";
-
 /// How a queue behaves.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
     /// How long a message that was handed out stays away.
     pub(crate) visibility: Duration,
-    /// How long a second lasts that a worker asks for: a back-off of minutes must pass in seconds here.
-    pub(crate) asked_second: Duration,
-    /// A message that was handed out so often is dead-lettered instead of being handed out again.
-    pub(crate) max_receive_count: u32,
-    /// Once in so many receives a message is handed out that is in flight or deleted; 0 is never. SQS may do both.
+    /// How many seconds pass in it while one does elsewhere: a back-off of ten minutes must not take as long here.
+    pub(crate) speed: u32,
+    /// Once in so many receives a message that is in flight is handed out once more; 0 is never.
     pub(crate) again_once_in: u64,
 }
 
-/// A standard queue.
-pub(crate) struct Queue {
+/// As in the templates.
+const MAX_RECEIVE_COUNT: u32 = 50;
+
+/// No record of ours is longer.
+const RECORD_BYTES_MAX: usize = 8 * 1024;
+
+/// A standard queue and its dead-letter queue.
+pub(crate) struct LandingQueue {
     rules: Rules,
+    clock: Arc<dyn Clock>,
+    queue: MemoryQueue,
+    dead_letters: Arc<MemoryQueue>,
     kept: Mutex<Kept>,
 }
 
+/// What nobody but the run wants to know.
 struct Kept {
     dice: Dice,
-    messages: Vec<Message>,
+    /// The files that each message is about, by its id.
+    files: HashMap<String, Vec<u64>>,
+    in_flight: Vec<String>,
     done: Vec<Done>,
-    visibility_changes: u64,
+    figures: QueueFigures,
     last_end: Instant,
-}
-
-struct Message {
-    body: String,
-    files: Vec<u64>,
-    sent_ms: u64,
-    receive_count: u32,
-    place: Place,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// It may be handed out from this moment on.
-    Queue(Instant),
-    Deleted,
-    DeadLetterQueue,
-}
-
-/// A message as a worker has it.
-pub(crate) struct Delivery {
-    handle: Handle,
-    pub(crate) record: Value,
-}
-
-/// Which message, and which receive of it. The next receive makes it stale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Handle {
-    message: usize,
-    receive: u32,
-}
-
-impl Handle {
-    fn parse(text: &str) -> Option<Self> {
-        let (message, receive) = text.split_once('-')?;
-        Some(Self { message: message.parse().ok()?, receive: receive.parse().ok()? })
-    }
-
-    fn text(self) -> String {
-        format!("{}-{}", self.message, self.receive)
-    }
 }
 
 /// A worker said of a message that it is done.
@@ -95,77 +66,88 @@ pub(crate) struct Done {
 }
 
 /// Counts over all messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct QueueFigures {
-    pub(crate) messages: usize,
+    pub(crate) messages: u64,
     pub(crate) receives: u64,
+    /// Of one message.
     pub(crate) most_receives: u32,
-    pub(crate) ended: usize,
+    pub(crate) deleted: u64,
     pub(crate) visibility_changes: u64,
+    /// Changes that were refused, as for a handle that is not the last.
+    pub(crate) visibility_refusals: u64,
 }
 
-impl Queue {
+impl LandingQueue {
     pub(crate) fn new(rules: Rules, dice: Dice) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(QueueClock { started: Instant::now(), speed: rules.speed });
+        let visibility = rules.visibility * rules.speed;
+        let dead_letters = Arc::new(MemoryQueue::new(arn("landing-dlq"), Arc::clone(&clock), visibility));
+        let policy =
+            RedrivePolicy { max_receive_count: MAX_RECEIVE_COUNT, dead_letters: Arc::clone(&dead_letters) };
+        let queue = MemoryQueue::new(arn("landing"), Arc::clone(&clock), visibility).with_redrive(policy);
         let kept = Kept {
             dice,
-            messages: Vec::new(),
+            files: HashMap::new(),
+            in_flight: Vec::new(),
             done: Vec::new(),
-            visibility_changes: 0,
+            figures: QueueFigures::default(),
             last_end: Instant::now(),
         };
-        Self { rules, kept: Mutex::new(kept) }
+        Self { rules, clock, queue, dead_letters, kept: Mutex::new(kept) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap()
     }
 
-    /// Takes a message that announces some files.
+    /// Takes a message about some files.
     pub(crate) fn send(&self, body: String, files: Vec<u64>) {
-        let place = Place::Queue(Instant::now());
-        self.kept().messages.push(Message { body, files, sent_ms: unix_ms(), receive_count: 0, place });
+        let mut kept = self.kept();
+        kept.files.insert(self.queue.send(body), files);
+        kept.figures.messages += 1;
     }
 
     /// Hands out visible messages in any order, as many as `most` and `most_bytes` allow.
     pub(crate) fn receive(&self, most: usize, most_bytes: usize) -> Vec<Delivery> {
-        let now = Instant::now();
         let mut kept = self.kept();
-        kept.dead_letter(now, self.rules.max_receive_count);
-        let mut waiting: Vec<usize> = (0..kept.messages.len())
-            .filter(|at| matches!(kept.messages[*at].place, Place::Queue(from) if from <= now))
-            .collect();
-        let (mut deliveries, mut bytes) = (Vec::new(), 0);
-        while deliveries.len() < most && !waiting.is_empty() {
-            let drawn = kept.dice.below(waiting.len() as u64);
-            let message = waiting.swap_remove(usize::try_from(drawn).expect("an index"));
-            let delivery = kept.hand_out(message, now + self.rules.visibility);
-            bytes += delivery.record.to_string().len() + 1;
-            if bytes > most_bytes && !deliveries.is_empty() {
-                kept.take_back(message, now);
+        kept.expose_one(self);
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < most && bytes + MESSAGES_PER_RECEIVE * RECORD_BYTES_MAX <= most_bytes {
+            let dice = &mut kept.dice;
+            let any = |left: usize| usize::try_from(dice.below(left as u64)).expect("an index");
+            let received = self.queue.receive_in_order(most - batch.len(), any);
+            if received.is_empty() {
                 break;
             }
-            deliveries.push(delivery);
+            bytes += received.iter().map(|it| it.as_lambda_record().to_string().len() + 1).sum::<usize>();
+            batch.extend(received);
         }
-        if !deliveries.is_empty() && kept.dice.once_in(self.rules.again_once_in) {
-            let messages = kept.messages.len() as u64;
-            let drawn = kept.dice.below(messages);
-            let message = usize::try_from(drawn).expect("an index");
-            let is_here = deliveries.iter().any(|delivery| delivery.handle.message == message);
-            if !is_here && kept.messages[message].place != Place::DeadLetterQueue {
-                deliveries.push(kept.hand_out(message, now + self.rules.visibility));
-            }
+        for delivery in &batch {
+            kept.figures.receives += 1;
+            kept.figures.most_receives = kept.figures.most_receives.max(delivery.receive_count);
+            kept.in_flight.push(delivery.message_id.clone());
         }
-        deliveries
+        batch
     }
 
     /// What Lambda does with a reply: what is not named as failed is deleted.
-    pub(crate) fn settle(&self, deliveries: &[Delivery], failed: &[String]) {
+    pub(crate) fn settle(&self, batch: &[Delivery], failed: &[String]) {
         let mut kept = self.kept();
-        for delivery in deliveries {
-            if !failed.contains(&message_id(delivery.handle.message)) {
-                kept.delete(delivery.handle);
+        for delivery in batch.iter().filter(|delivery| !failed.contains(&delivery.message_id)) {
+            let files = kept.files[&delivery.message_id].clone();
+            kept.done.push(Done { files, at_ms: unix_ms() });
+            if self.queue.delete(&delivery.receipt_handle) {
+                kept.figures.deleted += 1;
+                kept.last_end = Instant::now();
             }
         }
+    }
+
+    /// The files that a message is about.
+    pub(crate) fn files_of(&self, batch: &[Delivery]) -> Vec<u64> {
+        let kept = self.kept();
+        batch.iter().flat_map(|delivery| kept.files[&delivery.message_id].clone()).collect()
     }
 
     /// Every time that a worker said of a message that it is done.
@@ -175,104 +157,96 @@ impl Queue {
 
     /// The files of messages that were dead-lettered.
     pub(crate) fn dead_lettered(&self) -> Vec<u64> {
-        let kept = self.kept();
-        let dead = kept.messages.iter().filter(|message| message.place == Place::DeadLetterQueue);
-        dead.flat_map(|message| message.files.clone()).collect()
+        self.files_by_id(&self.dead_letters.message_ids())
     }
 
     /// The files of messages that are neither deleted nor dead-lettered.
-    pub(crate) fn unended(&self) -> Vec<u64> {
-        let kept = self.kept();
-        let left = kept.messages.iter().filter(|message| matches!(message.place, Place::Queue(_)));
-        left.flat_map(|message| message.files.clone()).collect()
+    pub(crate) fn left(&self) -> Vec<u64> {
+        self.files_by_id(&self.queue.message_ids())
     }
 
-    /// How long ago the last message ended.
+    fn files_by_id(&self, ids: &[String]) -> Vec<u64> {
+        let kept = self.kept();
+        ids.iter().flat_map(|id| kept.files[id].clone()).collect()
+    }
+
+    /// How many messages are neither deleted nor dead-lettered.
+    pub(crate) fn messages_left(&self) -> u64 {
+        let figures = self.figures();
+        figures.messages - figures.deleted - self.dead_letters.message_ids().len() as u64
+    }
+
+    /// How long ago a message was deleted.
     pub(crate) fn idle(&self) -> Duration {
         self.kept().last_end.elapsed()
     }
 
     pub(crate) fn figures(&self) -> QueueFigures {
-        let kept = self.kept();
-        let counts = || kept.messages.iter().map(|message| message.receive_count);
-        QueueFigures {
-            messages: kept.messages.len(),
-            receives: counts().map(u64::from).sum(),
-            most_receives: counts().max().unwrap_or(0),
-            ended: kept.messages.iter().filter(|message| !matches!(message.place, Place::Queue(_))).count(),
-            visibility_changes: kept.visibility_changes,
-        }
+        self.kept().figures
     }
 
     pub(crate) fn routes(self: &Arc<Self>) -> Router {
         Router::new().route("/", post(call)).with_state(Arc::clone(self))
     }
+
+    async fn change_visibility(&self, change: &ChangeVisibility) -> Result<Value, CallError> {
+        let to_change = |entry: &ChangeEntry| VisibilityChange {
+            receipt_handle: entry.receipt_handle.clone(),
+            visibility_timeout_secs: entry.visibility_timeout,
+        };
+        let changes: Vec<VisibilityChange> = change.entries.iter().map(to_change).collect();
+        let ample = Deadline::at(self.clock.now() + Duration::from_secs(3600));
+        let failures = self.queue.set_visibility(self.queue.arn(), &changes, ample).await?;
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for (index, ChangeEntry { id, .. }) in change.entries.iter().enumerate() {
+            match failures.iter().find(|failure| failure.index == index) {
+                None => successful.push(json!({ "Id": id })),
+                Some(failure) => {
+                    let (code, message) = failure.detail.split_once(": ").unwrap_or((&failure.detail, ""));
+                    failed.push(json!({ "Id": id, "SenderFault": true, "Code": code, "Message": message }));
+                }
+            }
+        }
+        let mut kept = self.kept();
+        kept.figures.visibility_changes += successful.len() as u64;
+        kept.figures.visibility_refusals += failed.len() as u64;
+        Ok(json!({ "Successful": successful, "Failed": failed }))
+    }
 }
 
 impl Kept {
-    fn dead_letter(&mut self, now: Instant, max_receive_count: u32) {
-        for message in &mut self.messages {
-            let is_visible = matches!(message.place, Place::Queue(from) if from <= now);
-            if is_visible && message.receive_count >= max_receive_count {
-                message.place = Place::DeadLetterQueue;
-                self.last_end = now;
-            }
-        }
-    }
-
-    fn hand_out(&mut self, at: usize, back: Instant) -> Delivery {
-        let message = &mut self.messages[at];
-        message.receive_count += 1;
-        message.place = Place::Queue(back);
-        let handle = Handle { message: at, receive: message.receive_count };
-        Delivery { handle, record: record(handle, message) }
-    }
-
-    /// As if it had not been handed out: it did not fit.
-    fn take_back(&mut self, at: usize, now: Instant) {
-        let message = &mut self.messages[at];
-        message.receive_count -= 1;
-        message.place = Place::Queue(now);
-    }
-
-    fn is_current(&self, handle: Handle) -> bool {
-        let message = self.messages.get(handle.message);
-        message.is_some_and(|it| it.receive_count == handle.receive && matches!(it.place, Place::Queue(_)))
-    }
-
-    fn delete(&mut self, handle: Handle) {
-        let files = self.messages[handle.message].files.clone();
-        self.done.push(Done { files, at_ms: unix_ms() });
-        // A stale handle deletes nothing, which the real one may do as well.
-        if self.is_current(handle) {
-            self.messages[handle.message].place = Place::Deleted;
-            self.last_end = Instant::now();
+    /// Now and then lets a message be seen that somebody is working on.
+    fn expose_one(&mut self, queue: &LandingQueue) {
+        if !self.in_flight.is_empty() && self.dice.once_in(queue.rules.again_once_in) {
+            let drawn = self.dice.below(self.in_flight.len() as u64);
+            queue.queue.expose(&self.in_flight.swap_remove(usize::try_from(drawn).expect("an index")));
         }
     }
 }
 
-fn message_id(message: usize) -> String {
-    format!("00000000-0000-4000-8000-{message:012}")
+fn arn(name: &str) -> QueueArn {
+    QueueArn::parse(&format!("arn:aws:sqs:us-east-1:111122223333:{name}")).expect("an ARN")
 }
 
-/// A message as Lambda's event source hands it over.
-fn record(handle: Handle, message: &Message) -> Value {
-    json!({
-        "messageId": message_id(handle.message),
-        "receiptHandle": handle.text(),
-        "body": message.body,
-        "attributes": {
-            "ApproximateReceiveCount": message.receive_count.to_string(),
-            "SentTimestamp": message.sent_ms.to_string(),
-            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-            "ApproximateFirstReceiveTimestamp": message.sent_ms.to_string(),
-        },
-        "messageAttributes": {},
-        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{NAME}"),
-        "awsRegion": REGION,
-    })
+/// A clock whose waits pass faster, and whose time of day is everybody's.
+struct QueueClock {
+    started: Instant,
+    speed: u32,
+}
+
+#[async_trait]
+impl Clock for QueueClock {
+    fn unix_ms(&self) -> u64 {
+        unix_ms()
+    }
+
+    fn now(&self) -> Instant {
+        self.started + self.started.elapsed() * self.speed
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration / self.speed).await;
+    }
 }
 
 #[derive(Deserialize)]
@@ -290,8 +264,8 @@ struct ChangeEntry {
     visibility_timeout: u32,
 }
 
-/// The JSON protocol of AWS: the operation is a header.
-async fn call(State(queue): State<Arc<Queue>>, headers: HeaderMap, body: String) -> Response {
+/// The JSON protocol of AWS: a header names the operation.
+async fn call(State(queue): State<Arc<LandingQueue>>, headers: HeaderMap, body: String) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     if target != Some("AmazonSQS.ChangeMessageVisibilityBatch") {
         return refuse("com.amazonaws.sqs#UnsupportedOperation");
@@ -299,40 +273,13 @@ async fn call(State(queue): State<Arc<Queue>>, headers: HeaderMap, body: String)
     let Ok(change) = serde_json::from_str::<ChangeVisibility>(&body) else {
         return refuse("com.amazon.coral.service#SerializationException");
     };
-    if !change.queue_url.ends_with(&format!("/{ACCOUNT}/{NAME}")) {
+    let arn = queue.queue.arn();
+    if !change.queue_url.ends_with(&format!("/{}/{}", arn.account(), arn.name())) {
         return refuse("com.amazonaws.sqs#QueueDoesNotExist");
     }
-    match change.entries.len() {
-        0 => return refuse("com.amazonaws.sqs#EmptyBatchRequest"),
-        entries if entries > VISIBILITY_CHANGES_PER_CALL => {
-            return refuse("com.amazonaws.sqs#TooManyEntriesInBatchRequest");
-        }
-        _ => {}
-    }
-    let (mut successful, mut failed) = (Vec::new(), Vec::new());
-    for entry in change.entries {
-        match queue.change_visibility(&entry) {
-            Ok(()) => successful.push(json!({ "Id": entry.id })),
-            Err(code) => failed.push(json!({ "Id": entry.id, "SenderFault": true, "Code": code })),
-        }
-    }
-    answer(StatusCode::OK, &json!({ "Successful": successful, "Failed": failed }))
-}
-
-impl Queue {
-    fn change_visibility(&self, entry: &ChangeEntry) -> Result<(), &'static str> {
-        if entry.visibility_timeout > VISIBILITY_TIMEOUT_SECS_MAX {
-            return Err("InvalidParameterValue");
-        }
-        let handle = Handle::parse(&entry.receipt_handle).ok_or("ReceiptHandleIsInvalid")?;
-        let mut kept = self.kept();
-        if !kept.is_current(handle) {
-            return Err("ReceiptHandleIsInvalid");
-        }
-        let back = Instant::now() + self.rules.asked_second * entry.visibility_timeout;
-        kept.messages[handle.message].place = Place::Queue(back);
-        kept.visibility_changes += 1;
-        Ok(())
+    match queue.change_visibility(&change).await {
+        Ok(result) => answer(StatusCode::OK, &result),
+        Err(error) => refuse(&error.to_string()),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dms2bq::cloud::memory::queue::Delivery;
 use serde_json::{Value, json};
 
 use super::Ground;
-use super::queue::Delivery;
 use crate::lambda_api::{Answer, Function};
 
 /// How the event source and the function are set up.
@@ -30,11 +30,12 @@ pub(crate) enum Fate {
 }
 
 /// What came of one turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Turn {
     NothingWaits,
     Answered(Duration),
-    Killed,
+    /// Over these files.
+    Killed(Vec<u64>),
     /// No reply by the deadline, and killed for it, as Lambda does.
     Late,
 }
@@ -68,14 +69,14 @@ impl Worker {
         }
         self.start().await;
         let Some(function) = &self.function else { return Turn::NothingWaits };
-        let records: Vec<&Value> = batch.iter().map(|delivery| &delivery.record).collect();
+        let records: Vec<Value> = batch.iter().map(Delivery::as_lambda_record).collect();
         let event = json!({ "Records": records });
         let started = Instant::now();
         let answer = tokio::select! {
             answer = tokio::time::timeout(self.terms.time, function.invoke(&event, self.terms.time)) => answer,
             () = killed_by(fate) => {
                 self.end();
-                return Turn::Killed;
+                return Turn::Killed(self.ground.queue.files_of(&batch));
             }
         };
         match (answer, fate) {
@@ -85,7 +86,7 @@ impl Worker {
             }
             (Ok(_unheard), Fate::KilledWithItsReply) => {
                 self.end();
-                Turn::Killed
+                Turn::Killed(self.ground.queue.files_of(&batch))
             }
             (Ok(answer), _) => {
                 self.settle(&batch, &answer);
@@ -95,11 +96,15 @@ impl Worker {
     }
 
     fn settle(&self, batch: &[Delivery], answer: &Answer) {
-        // Of an invocation that failed as a whole, everything comes back.
-        if let Answer::Response(reply) = answer {
-            let failures = reply["batchItemFailures"].as_array().expect("a partial reply");
-            let failed = failures.iter().map(|it| it["itemIdentifier"].as_str().expect("an id").to_owned());
-            self.ground.queue.settle(batch, &failed.collect::<Vec<_>>());
+        match answer {
+            Answer::Response(reply) => {
+                let failures = reply["batchItemFailures"].as_array().expect("a partial reply");
+                let failed =
+                    failures.iter().map(|it| it["itemIdentifier"].as_str().expect("an id").to_owned());
+                self.ground.queue.settle(batch, &failed.collect::<Vec<_>>());
+            }
+            // The whole batch comes back, and that is wrong: partial replies are on.
+            Answer::Error { .. } | Answer::InitError(_) => self.ground.keep_bad_reply(format!("{answer:?}")),
         }
     }
 
