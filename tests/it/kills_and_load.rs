@@ -13,9 +13,10 @@ const FIVE_KILLS: kills::Plan = kills::Plan {
     workers: 2,
     bigquery_life: Duration::from_secs(2),
     time: Duration::from_secs(3),
+    longest_wait_secs: 1,
     largest_bytes: 9 * 1024 * 1024,
     messages_left: 10,
-    bursts_percent: 0,
+    bursts_in_1000: 0,
     double: false,
 };
 
@@ -23,6 +24,7 @@ fn programs() -> Programs {
     Programs {
         bootstrap: env!("CARGO_BIN_EXE_bootstrap").to_owned(),
         dms2bq: env!("CARGO_BIN_EXE_dms2bq").to_owned(),
+        log: None,
     }
 }
 
@@ -92,7 +94,7 @@ fn where_all_is_well_the_checker_finds_nothing() {
 #[test]
 fn a_row_that_is_lost_and_one_that_is_doubled_do_not_make_up_for_each_other() {
     let problems = problems_after(|_, found| found.rows[0] = found.rows[3].clone());
-    assert_eq!(problems, [Problem::Lost { file: 1, row: 0 }, Problem::Doubled { file: 2, row: 1, times: 2 }]);
+    assert_eq!(problems, [Problem::Doubled { file: 2, row: 1, times: 2 }, Problem::Lost { file: 1, row: 0 }]);
 }
 
 #[test]

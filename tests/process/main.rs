@@ -9,11 +9,13 @@ mod lambda_api;
 #[path = "../support/process/mod.rs"]
 mod process;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use process::{Programs, Report, kills, load};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the real programs against each other, kills and loads them, and counts rows.
 #[derive(Parser)]
@@ -27,6 +29,9 @@ struct Cli {
     /// How many of bootstrap work at the same time
     #[arg(long, default_value_t = 3, global = true)]
     workers: usize,
+    /// A file for everything that the workers log
+    #[arg(long, global = true)]
+    log: Option<PathBuf>,
     #[command(subcommand)]
     command: Run,
 }
@@ -55,9 +60,29 @@ enum Run {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let Cli { seed, bootstrap, workers, command } = Cli::parse();
-    let programs = Programs { bootstrap, dms2bq: env!("CARGO_BIN_EXE_dms2bq").to_owned() };
-    let report: Report = match command {
+    let cli = Cli::parse();
+    tokio::select! {
+        report = run(cli) => {
+            print!("{report}");
+            if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        // Whoever gives up must not leave programs behind, and they are killed when their owners are dropped.
+        () = interrupted() => ExitCode::FAILURE,
+    }
+}
+
+async fn interrupted() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a signal");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+async fn run(cli: Cli) -> Report {
+    let Cli { seed, bootstrap, workers, log, command } = cli;
+    let programs = Programs { bootstrap, dms2bq: env!("CARGO_BIN_EXE_dms2bq").to_owned(), log };
+    match command {
         Run::Kills { kills, double } => {
             let plan = kills::Plan {
                 seed,
@@ -65,9 +90,10 @@ async fn main() -> ExitCode {
                 workers,
                 bigquery_life: Duration::from_secs(8),
                 time: Duration::from_secs(6),
+                longest_wait_secs: 5,
                 largest_bytes: 36 * 1024 * 1024,
-                messages_left: 30,
-                bursts_percent: 3,
+                messages_left: 40,
+                bursts_in_1000: 5,
                 double,
             };
             kills::run(&programs, plan).await
@@ -76,7 +102,5 @@ async fn main() -> ExitCode {
             let plan = load::Plan { seed, messages, batch_messages: batch, workers };
             load::run(&programs, plan).await
         }
-    };
-    print!("{report}");
-    if report.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }

@@ -54,21 +54,21 @@ pub(crate) struct Found {
     pub(crate) bad_lines: Vec<String>,
 }
 
-/// What must not be.
+/// What must not be; what may be the reason of others comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Problem {
-    Lost { file: u64, row: u64 },
-    Doubled { file: u64, row: u64, times: usize },
-    WrongTable { file: u64, row: u64, table: String },
-    Altered { file: u64, row: u64 },
-    Unknown { file: u64, row: u64, table: String },
+    BadLine { line: String },
+    MemoryGrew { bytes: u64 },
     DeadLettered { file: u64 },
     Stuck { file: u64 },
     DoneTooEarly { file: u64, early_ms: u64 },
     StrangeJob { id: String },
     AttemptWithoutFailure { id: String },
-    BadLine { line: String },
-    MemoryGrew { bytes: u64 },
+    WrongTable { file: u64, row: u64, table: String },
+    Altered { file: u64, row: u64 },
+    Unknown { file: u64, row: u64, table: String },
+    Doubled { file: u64, row: u64, times: usize },
+    Lost { file: u64, row: u64 },
 }
 
 impl fmt::Display for Problem {

@@ -26,12 +26,14 @@ pub(crate) struct Plan {
     pub(crate) bigquery_life: Duration,
     /// How long an invocation may take; the queue waits a little longer for it.
     pub(crate) time: Duration,
+    /// How long a message is away at most that a worker wants to be away.
+    pub(crate) longest_wait_secs: u32,
     /// How large the few large files are.
     pub(crate) largest_bytes: u64,
     /// New files land while fewer messages than this are left.
     pub(crate) messages_left: u64,
-    /// Of a hundred messages, how many bring more files of one table than BigQuery takes in ten seconds.
-    pub(crate) bursts_percent: u64,
+    /// Of a thousand messages, how many bring more files of one table than BigQuery takes in ten seconds.
+    pub(crate) bursts_in_1000: u64,
     /// Whether a file is loaded once more in the end, by somebody who knows nothing of our ids.
     pub(crate) double: bool,
 }
@@ -58,7 +60,11 @@ const MIB: u64 = 1024 * KIB;
 pub(crate) async fn run(programs: &Programs, plan: Plan) -> Report {
     let started = Instant::now();
     let mut dice = Dice::of(plan.seed);
-    let rules = Rules { visibility: plan.time + Duration::from_secs(1), speed: 50, again_once_in: 10 };
+    let rules = Rules {
+        visibility: plan.time + Duration::from_secs(1),
+        longest_wait_secs: plan.longest_wait_secs,
+        again_once_in: 10,
+    };
     let queue = LandingQueue::new(rules, dice.fork());
     let ground = Arc::new(Ground::start(programs, Bucket::new(S3_PAUSE), queue, &[]).await);
     let course = Arc::new(Course::new(plan));
@@ -195,9 +201,9 @@ async fn land(ground: Arc<Ground>, course: Arc<Course>, mut dice: Dice) {
 /// The files of one message: one as a rule, at times a few, and at times more than their table takes in ten seconds.
 fn wave(first: u64, plan: &Plan, dice: &mut Dice) -> Vec<LandedFile> {
     let wide = format!("wide_{}", dice.below(8));
-    let (table, count) = match dice.below(100) {
-        drawn if drawn < plan.bursts_percent => (NARROW_TABLE.to_owned(), 7),
-        90.. => (wide, 3),
+    let (table, count) = match dice.below(1000) {
+        drawn if drawn < plan.bursts_in_1000 => (NARROW_TABLE.to_owned(), 7),
+        900.. => (wide, 3),
         _ => (wide, 1),
     };
     let file = |number| {
@@ -206,7 +212,7 @@ fn wave(first: u64, plan: &Plan, dice: &mut Dice) -> Vec<LandedFile> {
             _ if is_narrow => 4 * KIB,
             0 => plan.largest_bytes,
             1..=4 => 8 * MIB + 512 * KIB + dice.below(2 * MIB),
-            5..=20 => 256 * KIB + dice.below(3 * MIB),
+            5..=14 => 256 * KIB + dice.below(3 * MIB),
             _ => 2 * KIB + dice.below(64 * KIB),
         };
         let row_count = 1 + dice.below(40);
@@ -258,6 +264,7 @@ fn queue_figures(report: &mut Report, ground: &Ground) {
     report.figure("messages", figures.messages);
     report.figure("  receives", figures.receives);
     report.figure("  most of one message", figures.most_receives);
+    report.figure("  dead-lettered", ground.queue.dead_lettered().len());
     report.figure("  visibility set", figures.visibility_changes);
     report.figure("  visibility refused", figures.visibility_refusals);
 }

@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Runs it.
 pub(crate) async fn run(programs: &Programs, plan: Plan) -> Report {
     let mut dice = Dice::of(plan.seed);
-    let rules = Rules { visibility: TIME * 6, speed: 1, again_once_in: 0 };
+    let rules = Rules { visibility: TIME * 6, longest_wait_secs: 600, again_once_in: 0 };
     let queue = LandingQueue::new(rules, dice.fork());
     let ground =
         Arc::new(Ground::start(programs, Bucket::new(Duration::ZERO), queue, &["--no-limits"]).await);

@@ -21,6 +21,9 @@ pub(crate) mod worker;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,11 +39,12 @@ use bucket::Bucket;
 use files::{BUCKET, LandedFile, MAPPING};
 use queue::LandingQueue;
 
-/// Where the two programs are.
+/// Where the two programs are, and where to write what they log.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) bootstrap: String,
     pub(crate) dms2bq: String,
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// Everything around the workers.
@@ -52,6 +56,7 @@ pub(crate) struct Ground {
     landed: Mutex<Vec<LandedFile>>,
     lines: Mutex<Lines>,
     bad_lines: Mutex<Vec<String>>,
+    log: Option<File>,
     mappings: TempDir,
     s3_url: String,
     sqs_url: String,
@@ -81,6 +86,7 @@ impl Ground {
             landed: Mutex::default(),
             lines: Mutex::default(),
             bad_lines: Mutex::default(),
+            log: programs.log.as_ref().map(|path| File::create(path).expect("a file for the log")),
             mappings,
             s3_url,
             sqs_url,
@@ -124,6 +130,9 @@ impl Ground {
 
     /// Counts what a worker wrote. A last line that the worker's end cut short is none.
     fn keep_lines(&self, output: &str) {
+        if let Some(mut log) = self.log.as_ref() {
+            log.write_all(output.as_bytes()).expect("a file that takes the log");
+        }
         let (mut lines, mut bad_lines) = (self.lines.lock().unwrap(), self.bad_lines.lock().unwrap());
         for line in output.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let fields: Value = serde_json::from_str(line).unwrap_or_default();

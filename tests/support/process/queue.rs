@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::memory::queue::{Delivery, MESSAGES_PER_RECEIVE, MemoryQueue, RedrivePolicy};
 use dms2bq::cloud::{CallError, Clock, Deadline, Queue, VisibilityChange};
 use dms2bq::event::QueueArn;
@@ -26,8 +26,8 @@ use crate::lambda_api::unix_ms;
 pub(crate) struct Rules {
     /// How long a message that was handed out stays away.
     pub(crate) visibility: Duration,
-    /// How many seconds pass in it while one does elsewhere: a back-off of ten minutes must not take as long here.
-    pub(crate) speed: u32,
+    /// How long it keeps a message away at most that a worker wants to be away: nobody waits here for ten minutes.
+    pub(crate) longest_wait_secs: u32,
     /// Once in so many receives a message that is in flight is handed out once more; 0 is never.
     pub(crate) again_once_in: u64,
 }
@@ -41,7 +41,6 @@ const RECORD_BYTES_MAX: usize = 8 * 1024;
 /// A standard queue and its dead-letter queue.
 pub(crate) struct LandingQueue {
     rules: Rules,
-    clock: Arc<dyn Clock>,
     queue: MemoryQueue,
     dead_letters: Arc<MemoryQueue>,
     kept: Mutex<Kept>,
@@ -80,8 +79,8 @@ pub(crate) struct QueueFigures {
 
 impl LandingQueue {
     pub(crate) fn new(rules: Rules, dice: Dice) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(QueueClock { started: Instant::now(), speed: rules.speed });
-        let visibility = rules.visibility * rules.speed;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let visibility = rules.visibility;
         let dead_letters = Arc::new(MemoryQueue::new(arn("landing-dlq"), Arc::clone(&clock), visibility));
         let policy =
             RedrivePolicy { max_receive_count: MAX_RECEIVE_COUNT, dead_letters: Arc::clone(&dead_letters) };
@@ -94,7 +93,7 @@ impl LandingQueue {
             figures: QueueFigures::default(),
             last_end: Instant::now(),
         };
-        Self { rules, clock, queue, dead_letters, kept: Mutex::new(kept) }
+        Self { rules, queue, dead_letters, kept: Mutex::new(kept) }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -192,10 +191,10 @@ impl LandingQueue {
     async fn change_visibility(&self, change: &ChangeVisibility) -> Result<Value, CallError> {
         let to_change = |entry: &ChangeEntry| VisibilityChange {
             receipt_handle: entry.receipt_handle.clone(),
-            visibility_timeout_secs: entry.visibility_timeout,
+            visibility_timeout_secs: entry.visibility_timeout.min(self.rules.longest_wait_secs),
         };
         let changes: Vec<VisibilityChange> = change.entries.iter().map(to_change).collect();
-        let ample = Deadline::at(self.clock.now() + Duration::from_secs(3600));
+        let ample = Deadline::at(Instant::now() + Duration::from_secs(3600));
         let failures = self.queue.set_visibility(self.queue.arn(), &changes, ample).await?;
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         for (index, ChangeEntry { id, .. }) in change.entries.iter().enumerate() {
@@ -226,27 +225,6 @@ impl Kept {
 
 fn arn(name: &str) -> QueueArn {
     QueueArn::parse(&format!("arn:aws:sqs:us-east-1:111122223333:{name}")).expect("an ARN")
-}
-
-/// A clock whose waits pass faster, and whose time of day is everybody's.
-struct QueueClock {
-    started: Instant,
-    speed: u32,
-}
-
-#[async_trait]
-impl Clock for QueueClock {
-    fn unix_ms(&self) -> u64 {
-        unix_ms()
-    }
-
-    fn now(&self) -> Instant {
-        self.started + self.started.elapsed() * self.speed
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        tokio::time::sleep(duration / self.speed).await;
-    }
 }
 
 #[derive(Deserialize)]
