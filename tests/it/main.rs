@@ -23,6 +23,8 @@ mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
+mod outage;
+mod pace;
 mod plans;
 #[path = "../support/process/mod.rs"]
 mod process;
@@ -36,3 +38,11 @@ mod tidy;
 mod emulator;
 mod twins;
 mod warehouse;
+
+// What the benches share with the tests.
+#[path = "../support/event_source.rs"]
+mod event_source;
+#[path = "../support/full_load.rs"]
+mod full_load;
+#[path = "../support/outage.rs"]
+mod outage_of;
