@@ -70,6 +70,8 @@ struct Progress {
     planned_with: Option<TableInfo>,
     jobs_made: u32,
     last_failure: Option<FailedJob>,
+    /// The next attempt, where judging the one before has found it.
+    seen_next: Option<Found>,
     waiting_since: Option<Instant>,
     /// Held until this receive has done with the object.
     turn: Option<Turn>,
@@ -113,9 +115,10 @@ impl Driver {
         let mut progress = Progress::default();
         let mut look_first = !load.receipt.is_fresh();
         for attempt in 0..ATTEMPTS_MAX {
-            let found = match look_first {
-                true => self.look(load, attempt).await?,
-                false => None,
+            let found = match progress.seen_next.take() {
+                Some(found) => Some(found),
+                None if look_first => self.look(load, attempt).await?,
+                None => None,
             };
             let found = match found {
                 Some(found) => found,
@@ -420,7 +423,7 @@ impl Driver {
         record: &JobRecord,
         failure: &JobFailure,
         seen: Seen,
-        progress: &Progress,
+        progress: &mut Progress,
     ) -> Result<(), JobError> {
         let ended_here = seen.asked_here || !seen.was_done;
         let job = Box::new(load.job(attempt));
@@ -440,7 +443,8 @@ impl Driver {
                 let sent_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
                 let redriven_since = sent_since && !ended_here;
                 if redriven_since
-                    || (!seen.asked_here && self.is_outdated(load, attempt, record, failure).await?)
+                    || (!seen.asked_here
+                        && self.is_outdated(load, attempt, record, failure, progress).await?)
                 {
                     return Ok(());
                 }
@@ -470,8 +474,10 @@ impl Driver {
         attempt: u32,
         record: &JobRecord,
         failure: &JobFailure,
+        progress: &mut Progress,
     ) -> Result<bool, JobError> {
-        if self.look(load, attempt + 1).await?.is_some() {
+        progress.seen_next = self.look(load, attempt + 1).await?;
+        if progress.seen_next.is_some() {
             return Ok(true);
         }
         if judge(&failure.reason) != Verdict::MayPassIfSchemaMoved {
