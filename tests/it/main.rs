@@ -4,10 +4,12 @@
 
 mod batch_bench;
 mod cases;
+mod cases_answers;
 mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod corpora;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;

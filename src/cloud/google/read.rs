@@ -170,6 +170,7 @@ fn refused_to_crate<T>(error: ResponseError) -> Reply<T> {
     if status == 429 || !(400..600).contains(&status) {
         return Reply::Untold;
     }
-    let reason = error.errors.first().and_then(|first| first.get("reason")).cloned().unwrap_or_default();
+    let reason = error.errors.first().and_then(|first| first.get("reason"));
+    let reason = reason.map(|reason| answers::one_line(reason)).unwrap_or_default();
     Reply::Refused(Refusal { status, reason, message: answers::one_line(&error.message), retry_after: None })
 }
