@@ -94,6 +94,7 @@ pub fn write_record(record: &Record) {
         ("ignored", _) if record.notable => line!(Level::WARN, "ignored"),
         ("ignored", _) => line!(Level::INFO, "ignored"),
         (_, Some(Disposition::Running)) => line!(Level::INFO, "returned: the job is still running"),
+        (_, Some(Disposition::Paced { .. })) => line!(Level::INFO, "returned: waits for its turn"),
         (_, _) => line!(Level::WARN, "returned to the queue"),
     }
 }
@@ -108,5 +109,20 @@ pub fn nothing_can_load(record: &Record, message_count: usize) {
         reason = record.message,
         remedy = record.remedy,
         "nothing can load"
+    );
+}
+
+/// Says once for an invocation that the visibility of returned messages was not set: they come back after the
+/// queue's own visibility timeout.
+pub fn visibility_not_set(message_count: usize, returned_count: usize, reason: &str) {
+    tracing::warn!(
+        target: "dms2bq",
+        code = "queue.visibility_not_set",
+        message_count,
+        returned_count,
+        reason,
+        remedy = "Nothing is lost: these messages come back after the queue's visibility timeout. If it lasts, see \
+                  that the function's role has sqs:ChangeMessageVisibility on the queue.",
+        "when returned messages come back was not set"
     );
 }

@@ -39,9 +39,9 @@ async fn run() -> anyhow::Result<()> {
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
         async move {
-            let deadline = handler.deadline(event.context.deadline);
+            let time = handler.time(event.context.deadline);
             let batch = SqsBatch::parse(&event.payload).map_err(diagnostic)?;
-            handler.handle(batch, deadline).await.map_err(diagnostic)
+            handler.handle(batch, time).await.map_err(diagnostic)
         }
     }))
     .await

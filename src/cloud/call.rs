@@ -188,13 +188,16 @@ pub struct Refusal {
 }
 
 /// Google answers 403 for these as it does for a missing permission, so the reason is looked at before the status.
-/// (<https://cloud.google.com/bigquery/docs/error-messages>; S3 says `SlowDown` with a 503.)
-const THROTTLING_REASONS: [&str; 5] = [
+/// (<https://cloud.google.com/bigquery/docs/error-messages>; S3 says `SlowDown` with a 503, SQS `RequestThrottled`
+/// with a 403.)
+const THROTTLING_REASONS: [&str; 7] = [
     "rateLimitExceeded",
     "userRateLimitExceeded",
     "jobRateLimitExceeded",
     "SlowDown",
     "RequestLimitExceeded",
+    "RequestThrottled",
+    "ThrottlingException",
 ];
 
 /// Quotas of a day: waiting for seconds does not help.
@@ -269,9 +272,14 @@ impl Jitter {
         Self::from_fn(|| 0.0)
     }
 
+    /// A number from 0 to 1.
+    pub fn draw(&self) -> f64 {
+        (self.0)().clamp(0.0, 1.0)
+    }
+
     /// Shortens a wait by up to half.
     pub fn shorten(&self, wait: Duration) -> Duration {
-        wait.mul_f64(1.0 - (self.0)().clamp(0.0, 1.0) / 2.0)
+        wait.mul_f64(1.0 - self.draw() / 2.0)
     }
 }
 

@@ -10,11 +10,12 @@ use aws_config::SdkConfig;
 use crate::cloud::aws::mappings::{S3Folder, read_mappings};
 use crate::cloud::clock::SystemClock;
 use crate::cloud::google::{BigQuery, Settings};
-use crate::cloud::{Clock, Deadline, aws};
+use crate::cloud::{Clock, Deadline, Jitter, aws};
 use crate::config::{Config, MappingsLocation};
 use crate::entry::lambda::Handler;
 use crate::entry::mapping_files;
 use crate::entry::mapping_store::{MappingSource, MappingStore};
+use crate::entry::redelivery::Redelivery;
 use crate::outcome::record::Chain;
 use crate::pipeline::Pipeline;
 use crate::route::MappingFile;
@@ -32,7 +33,8 @@ pub async fn handler(config: &Config) -> anyhow::Result<Handler> {
     let sdk_config = aws::sdk_config().await;
     let pipeline = pipeline(config, &sdk_config, Arc::clone(&clock)).await?;
     let mappings = MappingStore::from_source(mapping_source(config, &sdk_config));
-    Ok(Handler::new(pipeline, mappings, clock, config.partial_replies))
+    let redelivery = Redelivery::new(Arc::new(aws::Sqs::new(&sdk_config)), Jitter::random());
+    Ok(Handler::new(pipeline, mappings, clock, config.partial_replies).with_redelivery(redelivery))
 }
 
 async fn pipeline(

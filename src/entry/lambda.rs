@@ -1,5 +1,6 @@
 //! The Lambda handler: a batch of SQS messages in, a partial-batch reply out.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,9 @@ use serde_json::value::RawValue;
 
 use crate::cloud::{Clock, Deadline};
 use crate::entry::mapping_store::MappingStore;
+use crate::entry::redelivery::Redelivery;
 use crate::event::{Notice, QueueArn, Receipt};
+use crate::job::drive::LEAST_TIME_FOR_A_JOB;
 use crate::outcome::record::{Known, Record};
 use crate::outcome::reply::{Reply, Unproven, WholeBatch};
 use crate::outcome::{Disposition, Outcome, StepError};
@@ -27,8 +30,28 @@ const MESSAGES_PER_BATCH: usize = 10_000;
 /// hold under a MiB each.
 const OBJECTS_AT_ONCE: usize = 16;
 
-/// What is kept of an invocation's time for the reply: an eighth of what is left, 3 s at most.
-const REPLY_MARGIN: Duration = Duration::from_secs(3);
+/// What is kept of an invocation's time for the end: an eighth of what is left, 3 s at most. Two thirds of it are
+/// for saying when returned messages come back, the rest is for the reply itself.
+const MARGIN: Duration = Duration::from_secs(3);
+
+/// With less than this left nothing is begun: it could not end.
+const LEAST_TIME_TO_BEGIN: Duration = LEAST_TIME_FOR_A_JOB;
+
+/// What an invocation may spend on its two parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// Until then objects are worked on.
+    pub work_until: Deadline,
+    /// By then the reply has to be given.
+    pub reply_by: Deadline,
+}
+
+impl Time {
+    /// All of it for work, for callers whom nobody cuts off.
+    pub fn until(deadline: Deadline) -> Self {
+        Self { work_until: deadline, reply_by: deadline }
+    }
+}
 
 /// What Lambda hands over: the messages as they stand, each parsed by itself so that none can spoil another.
 #[derive(Debug, Deserialize)]
@@ -57,6 +80,7 @@ pub struct Handler {
     mappings: MappingStore,
     clock: Arc<dyn Clock>,
     partial_replies: bool,
+    redelivery: Option<Redelivery>,
     observer: Option<Observer>,
 }
 
@@ -93,6 +117,25 @@ impl InvocationError {
     }
 }
 
+/// What is known of the messages that come back.
+#[derive(Default)]
+struct Returned {
+    /// Of each message, what its records were told.
+    dispositions: HashMap<usize, Vec<Disposition>>,
+    /// The records that say that nothing can load.
+    failed_for_all: Vec<Record>,
+}
+
+impl Returned {
+    fn note(&mut self, message: usize, record: Record) {
+        let disposition = record.disposition.unwrap_or(Disposition::MayPass);
+        self.dispositions.entry(message).or_default().push(disposition);
+        if disposition == Disposition::NothingCanLoad {
+            self.failed_for_all.push(record);
+        }
+    }
+}
+
 /// One object of one message.
 struct Piece {
     message: usize,
@@ -108,7 +151,14 @@ impl Handler {
         clock: Arc<dyn Clock>,
         partial_replies: bool,
     ) -> Self {
-        Self { pipeline, mappings, clock, partial_replies, observer: None }
+        Self { pipeline, mappings, clock, partial_replies, redelivery: None, observer: None }
+    }
+
+    /// Says when returned messages come back. Without this they do after the queue's visibility timeout.
+    #[must_use]
+    pub fn with_redelivery(mut self, redelivery: Redelivery) -> Self {
+        self.redelivery = Some(redelivery);
+        self
     }
 
     /// Tells `observer` of every record as well.
@@ -127,11 +177,12 @@ impl Handler {
         self.mappings.snapshot(deadline).await.map(|_mappings| ())
     }
 
-    /// The deadline of an invocation that Lambda ends at `ends_at_ms` (milliseconds since 1970).
-    pub fn deadline(&self, ends_at_ms: u64) -> Deadline {
+    /// The time of an invocation that Lambda ends at `ends_at_ms` (milliseconds since 1970).
+    pub fn time(&self, ends_at_ms: u64) -> Time {
         let left = Duration::from_millis(ends_at_ms.saturating_sub(self.clock.unix_ms()));
-        let margin = REPLY_MARGIN.min(left / 8);
-        Deadline::at(self.clock.now() + (left - margin))
+        let margin = MARGIN.min(left / 8);
+        let ends_at = self.clock.now() + left;
+        Time { work_until: Deadline::at(ends_at - margin), reply_by: Deadline::at(ends_at - margin / 3) }
     }
 
     /// Works on a batch and says which messages are to come back.
@@ -140,34 +191,58 @@ impl Handler {
     ///
     /// # Errors
     /// [`InvocationError`] if the whole batch has to come back.
-    pub async fn handle(&self, batch: SqsBatch, deadline: Deadline) -> Result<Reply, InvocationError> {
+    pub async fn handle(&self, batch: SqsBatch, time: Time) -> Result<Reply, InvocationError> {
         let messages = batch.records.len();
         if messages > MESSAGES_PER_BATCH {
             return Err(InvocationError::TooManyMessages { messages });
         }
-        let receipts: Vec<(Arc<Receipt>, Option<String>)> =
+        let received: Vec<(Arc<Receipt>, Option<String>)> =
             batch.records.iter().map(|r| receive(r)).collect();
-        let mut unproven = Unproven::new(receipts.iter().map(|(receipt, _)| receipt.message_id.clone()));
-        let mappings = self.mappings.snapshot(deadline).await;
-        let pieces = take_apart(receipts, &mut unproven, |receipt| self.nothing_to_load(receipt));
+        let receipts: Vec<Arc<Receipt>> = received.iter().map(|(receipt, _)| Arc::clone(receipt)).collect();
+        let mut unproven = Unproven::new(receipts.iter().map(|receipt| receipt.message_id.clone()));
+        let mappings = self.mappings.snapshot(time.work_until).await;
+        let pieces = take_apart(received, &mut unproven, |receipt| self.nothing_to_load(receipt));
 
-        let failed_for_all = Mutex::new(Vec::new());
         let unproven = Mutex::new(unproven);
+        let returned = Mutex::new(Returned::default());
         stream::iter(pieces)
             .for_each_concurrent(OBJECTS_AT_ONCE, |piece| async {
                 let message = piece.message;
-                let (record, settled) = self.work(piece, &mappings, deadline).await;
+                let (record, settled) = self.work(piece, &mappings, time.work_until).await;
                 if settled {
                     lock(&unproven).record_settled(message);
-                }
-                if record.disposition == Some(Disposition::NothingCanLoad) {
-                    lock(&failed_for_all).push(record);
+                } else {
+                    lock(&returned).note(message, record);
                 }
             })
             .await;
-        say_loudly(&lock(&failed_for_all));
-        let reply = lock(&unproven).reply(self.partial_replies);
-        Ok(reply?)
+        let (unproven, returned) = (into_inner(unproven), into_inner(returned));
+        say_loudly(&returned.failed_for_all);
+        let message_indexes = unproven.returned(self.partial_replies);
+        self.postpone(&message_indexes, &returned, &receipts, time.reply_by).await;
+        Ok(unproven.reply(self.partial_replies)?)
+    }
+
+    /// Says when the messages that come back do so: those of several records when the last of these is due.
+    async fn postpone(
+        &self,
+        messages: &[usize],
+        returned: &Returned,
+        receipts: &[Arc<Receipt>],
+        reply_by: Deadline,
+    ) {
+        let Some(redelivery) = &self.redelivery else { return };
+        let mut postponed = Vec::with_capacity(messages.len());
+        for (message, receipt) in messages.iter().filter_map(|index| Some((index, receipts.get(*index)?))) {
+            // What comes back with others, or without any record's word, may pass like anything else.
+            let dispositions =
+                returned.dispositions.get(message).map_or(&[Disposition::MayPass][..], Vec::as_slice);
+            let waits = dispositions.iter().map(|disposition| redelivery.wait(*disposition, receipt));
+            postponed.push((Arc::clone(receipt), waits.max().unwrap_or_default()));
+        }
+        if !postponed.is_empty() {
+            redelivery.postpone(&postponed, reply_by).await;
+        }
     }
 
     /// Works on one notice outside of any batch, for `dms2bq load`.
@@ -191,9 +266,8 @@ impl Handler {
         let outcome = match (piece.notice, mappings) {
             (Err(error), _) => error.into(),
             (Ok(_), Err(detail)) => Outcome::Returned(StepError::Mappings { detail: detail.clone() }),
-            // A future is polled once before its time-out is looked at, and that would be a call too many.
-            (Ok(_), Ok(_)) if deadline.left(self.clock.as_ref()).is_zero() => {
-                Outcome::Returned(StepError::OutOfTime)
+            (Ok(_), Ok(_)) if deadline.left(self.clock.as_ref()) < LEAST_TIME_TO_BEGIN => {
+                Outcome::Returned(StepError::NotBegun)
             }
             (Ok(notice), Ok(mappings)) => {
                 let run = self.pipeline.run(&notice, &piece.receipt, mappings, deadline, &mut known);
@@ -303,6 +377,10 @@ fn say_loudly(records: &[Record]) {
             telemetry::nothing_can_load(record, alike);
         }
     }
+}
+
+fn into_inner<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

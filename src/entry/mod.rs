@@ -4,6 +4,7 @@ pub mod assemble;
 pub mod lambda;
 pub mod mapping_files;
 pub mod mapping_store;
+pub mod redelivery;
 
 #[cfg(feature = "cli")]
 pub mod check;

@@ -34,7 +34,8 @@ impl QueueArn {
         let parts: Vec<&str> = arn.split(':').collect();
         let ["arn", partition, "sqs", region, account, name] = parts[..] else { return None };
         let is_label = |text: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            !text.is_empty()
+                && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         };
         [partition, region, account, name].into_iter().all(is_label).then(|| Self {
             partition: partition.to_owned(),

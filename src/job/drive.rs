@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use crate::cloud::{CallError, Clock, InsertError, Inserted, Objects, TableLookup, Warehouse};
 use crate::job::error::JobError;
 use crate::job::footers::{FooterReader, ReadFooter};
-use crate::job::id::Identity;
+use crate::job::found::{Found, Origin, Seen, adopt, is_done};
 use crate::job::load::{Load, Settled};
-use crate::job::plan::{OBJECT_LABEL, Plan, ROWS_LABEL};
-use crate::job::reason::{Verdict, judge};
+use crate::job::pace::{NoTurn, Pace, Turn};
+use crate::job::plan::{Plan, ROWS_LABEL};
+use crate::job::reason::{Verdict, is_rate_limit, judge};
 use crate::job::tables::Tables;
 use crate::job::{JobFailure, JobRecord, JobRef, JobState, LoadJob, TableInfo};
 use crate::object::ObjectError;
@@ -45,6 +46,10 @@ const LAG_PAUSES: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
+/// With less than this left of the invocation no job is begun: it could hardly be sent, and would only be looked
+/// for by the next receive.
+pub const LEAST_TIME_FOR_A_JOB: Duration = Duration::from_secs(1);
+
 /// The pause before the next attempt, once for each job that failed in this receive.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -55,6 +60,7 @@ pub struct Driver {
     clock: Arc<dyn Clock>,
     footers: FooterReader,
     tables: Tables,
+    pace: Pace,
 }
 
 /// What one receive has learned of a load so far.
@@ -65,33 +71,20 @@ struct Progress {
     jobs_made: u32,
     last_failure: Option<FailedJob>,
     waiting_since: Option<Instant>,
+    /// Held until this receive has done with the object.
+    turn: Option<Turn>,
+}
+
+impl Progress {
+    /// Whether the destination is partitioned, or will be once it is made.
+    fn partitioned(&self, load: &Load<'_>) -> bool {
+        let when_made = load.route.options.partition.is_some();
+        self.planned_with.as_ref().map_or(when_made, |table| table.partitioned)
+    }
 }
 
 /// A job that failed, and why.
 type FailedJob = (JobRef, JobFailure);
-
-/// A job's record, and how we came by it.
-struct Found {
-    record: JobRecord,
-    origin: Origin,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// This receive made it.
-    Made,
-    /// This receive asked for it, had no answer, and then found it.
-    Asked,
-    /// It was there.
-    Adopted,
-}
-
-/// How a job looked when this receive first saw it.
-#[derive(Clone, Copy)]
-struct Seen {
-    asked_here: bool,
-    was_done: bool,
-}
 
 /// What a settled job leads to.
 enum Next {
@@ -105,6 +98,7 @@ impl Driver {
         Self {
             footers: FooterReader::new(Arc::clone(&objects)),
             tables: Tables::new(Arc::clone(&warehouse), Arc::clone(&clock)),
+            pace: Pace::new(Arc::clone(&clock)),
             warehouse,
             objects,
             clock,
@@ -146,18 +140,44 @@ impl Driver {
 
     /// Makes the job, or finds that it was made already.
     async fn make(&self, load: &Load<'_>, attempt: u32, progress: &mut Progress) -> Result<Found, JobError> {
-        if let Some((job, failure)) = &progress.last_failure {
-            if progress.jobs_made == JOBS_PER_RECEIVE {
-                let (reason, message) = (failure.reason.clone(), failure.message.clone());
-                return Err(JobError::Failed { job: Box::new(job.clone()), reason, message });
-            }
-            if progress.jobs_made > 0 {
-                self.clock.sleep(ATTEMPT_PAUSE * progress.jobs_made).await;
-            }
-        }
+        self.await_turn(load, progress).await?;
         let planned = self.plan(load, attempt, progress).await?;
+        if load.deadline.left(self.clock.as_ref()) < LEAST_TIME_FOR_A_JOB {
+            return Err(load.call_error(CallError::OutOfTime { call: "jobs.insert", sent: false }));
+        }
         progress.jobs_made += 1;
-        self.send(load, attempt, &planned).await
+        self.send(load, attempt, &planned, progress).await
+    }
+
+    /// Waits until this receive may make a job for the table: for the first, and between two attempts.
+    async fn await_turn(&self, load: &Load<'_>, progress: &mut Progress) -> Result<(), JobError> {
+        let destination = &load.route.destination;
+        let partitioned = progress.partitioned(load);
+        let Some(turn) = &mut progress.turn else {
+            let turn = self.pace.turn(destination, load.deadline).await;
+            let paced = |no_turn: NoTurn| JobError::Paced {
+                destination: Box::new(destination.clone()),
+                after: no_turn.after,
+            };
+            progress.turn = Some(turn.map_err(paced)?);
+            return Ok(());
+        };
+        let Some((job, failure)) = &progress.last_failure else { return Ok(()) };
+        let made_enough = progress.jobs_made == JOBS_PER_RECEIVE;
+        let next_turn = match (is_rate_limit(&failure.reason), made_enough) {
+            (true, true) => Some(turn.give_up(partitioned).after),
+            (true, false) => match turn.try_again(partitioned, load.deadline).await {
+                Ok(()) => return Ok(()),
+                Err(no_turn) => Some(no_turn.after),
+            },
+            (false, true) => None,
+            (false, false) => {
+                self.clock.sleep(ATTEMPT_PAUSE * progress.jobs_made).await;
+                return Ok(());
+            }
+        };
+        let (reason, message) = (failure.reason.clone(), failure.message.clone());
+        Err(JobError::Failed { job: Box::new(job.clone()), reason, message, next_turn })
     }
 
     async fn plan(
@@ -195,7 +215,13 @@ impl Driver {
     }
 
     /// Sends the job until there is an answer; where none comes, looks whether it happened.
-    async fn send(&self, load: &Load<'_>, attempt: u32, planned: &LoadJob) -> Result<Found, JobError> {
+    async fn send(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        planned: &LoadJob,
+        progress: &Progress,
+    ) -> Result<Found, JobError> {
         let mut sends = 1;
         loop {
             let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
@@ -218,6 +244,9 @@ impl Driver {
                     return Err(ObjectError::TooSlow { object, sent_bytes, total_bytes, elapsed_ms }.into());
                 }
             };
+            if let (CallError::Throttled { .. }, Some(turn)) = (&failure, &progress.turn) {
+                turn.give_up(progress.partitioned(load));
+            }
             let out_of_time = matches!(failure, CallError::OutOfTime { .. });
             if out_of_time || !failure.may_have_happened() {
                 return Err(load.call_error(failure));
@@ -267,6 +296,9 @@ impl Driver {
                 Err(self.still_running(load.job(attempt), &record, progress))
             }
             JobState::Succeeded => {
+                if let Some(turn) = &progress.turn {
+                    turn.went_well();
+                }
                 let settled = self.loaded(load, attempt, &record, origin, progress).await?;
                 Ok(Next::Done(settled))
             }
@@ -416,32 +448,6 @@ impl Driver {
             }
             TableLookup::NoTable | TableLookup::NoDataset => progress.planned_with.is_some(),
         })
-    }
-}
-
-/// Takes a job that exists for the one we would make, if it proves to be.
-fn adopt(load: &Load<'_>, job: JobRef, record: JobRecord) -> Result<Found, JobError> {
-    let destination = &load.route.destination;
-    let label = Identity::of(load.object, load.route);
-    let difference = match (&record.destination, record.labels.get(OBJECT_LABEL)) {
-        (Some(theirs), _) if theirs != destination => {
-            Some(format!("it loads into {theirs}, not {destination}"))
-        }
-        (None, _) => Some("it is no load job".to_owned()),
-        (Some(_), Some(theirs)) if theirs == label.label() => None,
-        (Some(_), Some(theirs)) => Some(format!("its label `object` is {theirs}, not {}", label.label())),
-        (Some(_), None) => Some("it has no label `object`".to_owned()),
-    };
-    match difference {
-        None => Ok(Found { record, origin: Origin::Adopted }),
-        Some(difference) => Err(JobError::IdCollision { job: Box::new(job), difference }),
-    }
-}
-
-fn is_done(record: &JobRecord) -> bool {
-    match record.state {
-        JobState::Pending | JobState::Running => false,
-        JobState::Succeeded | JobState::Failed(_) => true,
     }
 }
 

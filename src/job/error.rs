@@ -1,5 +1,7 @@
 //! How a load can fail to settle.
 
+use std::time::Duration;
+
 use crate::cloud::CallError;
 use crate::job::JobRef;
 use crate::job::schema::SchemaError;
@@ -40,6 +42,16 @@ pub enum JobError {
         reason: String,
         /// `errorResult.message`.
         message: String,
+        /// If it was the table's rate limit: when its turn comes.
+        next_turn: Option<Duration>,
+    },
+    /// Nothing was submitted: the table has met BigQuery's limit on changes, and others are before this one.
+    #[error("{destination} takes no more changes for now; the turn of this object comes in {} s", .after.as_secs())]
+    Paced {
+        /// The table.
+        destination: Box<TableRef>,
+        /// When its turn comes.
+        after: Duration,
     },
     /// A quota of the day is used up.
     #[error("job {job} met a used-up quota: {message}")]
@@ -150,6 +162,7 @@ impl JobError {
             Self::Schema { source, .. } => source.code(),
             Self::Rejected { .. } => "job.rejected",
             Self::Failed { .. } => "job.failed",
+            Self::Paced { .. } => "job.paced",
             Self::QuotaExceeded { .. } => "job.quota_exceeded",
             Self::DestinationDenied { .. } => "job.denied",
             Self::DatasetNotFound { .. } => "job.dataset_not_found",
@@ -173,6 +186,9 @@ impl JobError {
                 "Read the whole reason with `bq show -j {job}`, mend the table or the mapping (`columns`), then redrive the message."
             ),
             Self::Failed { .. } => "Nothing: it is tried again; look at Google's status page if it lasts.".to_owned(),
+            Self::Paced { .. } => {
+                "Nothing: its turn comes. If it happens daily, partition the table or write fewer, larger files.".to_owned()
+            }
             Self::QuotaExceeded { .. } => {
                 "Nothing at once: it is tried again for hours; if it happens daily, partition the table or write fewer files.".to_owned()
             }
@@ -221,7 +237,11 @@ impl JobError {
             | Self::TableRecreated { job, .. }
             | Self::RowMismatch { job, .. }
             | Self::TooManyAttempts { job, .. } => Some(&job.id),
-            Self::Object(_) | Self::Schema { .. } | Self::DatasetNotFound { .. } | Self::Call { .. } => None,
+            Self::Object(_)
+            | Self::Schema { .. }
+            | Self::Paced { .. }
+            | Self::DatasetNotFound { .. }
+            | Self::Call { .. } => None,
         }
     }
 }

@@ -7,8 +7,10 @@
 pub mod drive;
 pub mod error;
 pub mod footers;
+mod found;
 pub mod id;
 pub mod load;
+pub mod pace;
 pub mod plan;
 pub mod reason;
 pub mod schema;

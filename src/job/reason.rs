@@ -20,6 +20,11 @@ pub enum Verdict {
     ForGood,
 }
 
+/// Whether the reason is the limit on how often a table may change, or on how many jobs may come at once.
+pub fn is_rate_limit(reason: &str) -> bool {
+    matches!(reason, "rateLimitExceeded" | "jobRateLimitExceeded")
+}
+
 /// Judges the reason of a job's `errorResult`.
 ///
 /// An unknown reason is for good: a new one should reach a person, not a loop.

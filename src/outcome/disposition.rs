@@ -2,6 +2,8 @@
 //!
 //! No match in this file has a wildcard: a new error does not compile until somebody decides.
 
+use std::time::Duration;
+
 use crate::cloud::CallError;
 use crate::event::EventError;
 use crate::job::JobError;
@@ -17,6 +19,11 @@ pub enum Disposition {
     MayPass,
     /// It may pass, but not soon: a quota of the day.
     NotSoon,
+    /// The table takes no more changes for now: wait for a turn.
+    Paced {
+        /// When the turn comes.
+        after: Duration,
+    },
     /// It may have happened: look before doing it again.
     MayHaveHappened,
     /// The job is not done: take it up by its id.
@@ -31,7 +38,9 @@ impl Disposition {
     /// Whether trying again, with nothing changed by a person, may lead to the rows being in.
     pub fn passes_by_itself(self) -> bool {
         match self {
-            Self::MayPass | Self::NotSoon | Self::MayHaveHappened | Self::Running => true,
+            Self::MayPass | Self::NotSoon | Self::Paced { .. } | Self::MayHaveHappened | Self::Running => {
+                true
+            }
             Self::Never | Self::NothingCanLoad => false,
         }
     }
@@ -41,6 +50,7 @@ impl Disposition {
         match self {
             Self::MayPass => "may_pass",
             Self::NotSoon => "not_soon",
+            Self::Paced { .. } => "paced",
             Self::MayHaveHappened => "may_have_happened",
             Self::Running => "running",
             Self::Never => "never",
@@ -59,6 +69,7 @@ impl StepError {
             Self::Route(error) => of_route(error),
             Self::Job(error) => of_job(error),
             Self::Mappings { .. } => Disposition::NothingCanLoad,
+            Self::NotBegun => Disposition::MayPass,
             // The object may be anywhere on its way; the next receive looks first.
             Self::OutOfTime => Disposition::MayHaveHappened,
             Self::Panicked { .. } => Disposition::MayPass,
@@ -90,7 +101,10 @@ fn of_job(error: &JobError) -> Disposition {
         | JobError::TableRecreated { .. }
         | JobError::RowMismatch { .. }
         | JobError::TooManyAttempts { .. } => Disposition::Never,
-        JobError::Failed { .. } => Disposition::MayPass,
+        JobError::Paced { after, .. } | JobError::Failed { next_turn: Some(after), .. } => {
+            Disposition::Paced { after: *after }
+        }
+        JobError::Failed { next_turn: None, .. } => Disposition::MayPass,
         JobError::QuotaExceeded { .. } => Disposition::NotSoon,
         JobError::DestinationDenied { .. }
         | JobError::DatasetNotFound { .. }

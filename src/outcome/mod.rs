@@ -1,8 +1,9 @@
 //! Step 6 of 6: **outcome**. What becomes of the message.
 //!
-//! Takes a settled load or an error, says what the queue is told ([`disposition`]), what Lambda is answered
-//! ([`reply`]), and what is written down about it ([`record`]).
+//! Takes a settled load or an error, says what the queue is told ([`disposition`]) and when the message is to come
+//! back ([`backoff`]), what Lambda is answered ([`reply`]), and what is written down about it ([`record`]).
 
+pub mod backoff;
 pub mod disposition;
 pub mod record;
 pub mod reply;
@@ -75,7 +76,10 @@ pub enum StepError {
         /// What is wrong with them.
         detail: String,
     },
-    /// The invocation's time was up before this object had ended, or before it had begun.
+    /// Too little was left of the invocation to begin with this object.
+    #[error("too little of this invocation was left to begin")]
+    NotBegun,
+    /// The invocation's time was up before this object had ended.
     #[error("the time of this invocation was up")]
     OutOfTime,
     /// A bug of ours.
@@ -96,6 +100,7 @@ impl StepError {
             Self::Route(error) => error.code(),
             Self::Job(error) => error.code(),
             Self::Mappings { .. } => "mapping.unusable",
+            Self::NotBegun => "job.not_begun",
             Self::OutOfTime => "job.out_of_time",
             Self::Panicked { .. } => "bug.panic",
         }
@@ -112,7 +117,7 @@ impl StepError {
             Self::Mappings { .. } => {
                 "Run `dms2bq check` on what DMS2BQ_MAPPINGS names, and see that the function may read it.".to_owned()
             }
-            Self::OutOfTime => {
+            Self::NotBegun | Self::OutOfTime => {
                 "Nothing: the next receive goes on; if it lasts, give the function more time or fewer messages per batch.".to_owned()
             }
             Self::Panicked { .. } => "Report it, with the log line; the message is tried again.".to_owned(),
@@ -128,6 +133,7 @@ impl StepError {
             | Self::Key(_)
             | Self::Route(_)
             | Self::Mappings { .. }
+            | Self::NotBegun
             | Self::OutOfTime
             | Self::Panicked { .. } => None,
         }
@@ -144,6 +150,7 @@ impl From<StepError> for Outcome {
             | StepError::Route(_)
             | StepError::Job(_)
             | StepError::Mappings { .. }
+            | StepError::NotBegun
             | StepError::OutOfTime
             | StepError::Panicked { .. } => None,
         };

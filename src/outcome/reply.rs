@@ -79,6 +79,14 @@ impl Unproven {
         }
     }
 
+    /// Which messages come back: those that are not done, or all if the event source takes no partial replies.
+    pub fn returned(&self, partial_replies: bool) -> Vec<usize> {
+        let whole_batch = self.reply(partial_replies).is_err();
+        let messages = self.messages.iter().enumerate();
+        let returned = messages.filter(|(_, message)| whole_batch || message.open_records != Some(0));
+        returned.map(|(message, _)| message).collect()
+    }
+
     /// The reply.
     ///
     /// # Errors

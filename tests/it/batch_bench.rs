@@ -14,7 +14,7 @@ use dms2bq::cloud::{
     ByteStream, CallError, Clock, Deadline, InsertError, Inserted, ObjectHead, Objects, ObjectsError,
     TableLookup, Tail, Warehouse,
 };
-use dms2bq::entry::lambda::{Handler, SqsBatch};
+use dms2bq::entry::lambda::{Handler, SqsBatch, Time};
 use dms2bq::entry::mapping_store::MappingStore;
 use dms2bq::job::{JobRecord, JobRef, LoadJob};
 use dms2bq::object::{Object, ObjectRef};
@@ -112,7 +112,7 @@ pub(crate) fn handler(
 }
 
 pub(crate) async fn failures(handler: &Handler, messages: &[Value], deadline: Deadline) -> Vec<String> {
-    let reply = handler.handle(batch(messages), deadline).await.unwrap();
+    let reply = handler.handle(batch(messages), Time::until(deadline)).await.unwrap();
     reply.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
 }
 

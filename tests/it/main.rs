@@ -23,6 +23,7 @@ mod job_ids;
 mod local;
 mod objects;
 mod plans;
+mod queue;
 mod route_properties;
 mod runtime_api;
 mod s3_answers;

@@ -1,15 +1,17 @@
-//! AWS: S3, and the configuration that the SDK finds.
+//! AWS: S3, SQS, and the configuration that the SDK finds.
 //!
 //! | Part | Is |
 //! |---|---|
 //! | [`sdk_config`] | region, credentials and endpoints, found as in every AWS SDK |
 //! | [`S3`] | [`Objects`](super::Objects) over S3 |
+//! | [`Sqs`] | [`Queue`](super::Queue) over SQS |
 //! | [`mappings`] | the mapping files of `s3://bucket/prefix` |
 
 mod answer;
 mod errors;
 pub mod mappings;
 mod s3;
+mod sqs;
 
 use std::time::Duration;
 
@@ -21,8 +23,10 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_types::service_config::ServiceConfigKey;
 
 pub use s3::S3;
+pub use sqs::Sqs;
 
 /// A connection is there within this time or another attempt is the better bet: S3 is in the same region.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -99,4 +103,16 @@ fn timeouts() -> TimeoutConfig {
 /// stall; a test in `tests/it` holds it to that.
 fn stalled_streams(grace: Duration) -> StalledStreamProtectionConfig {
     StalledStreamProtectionConfig::enabled().upload_enabled(false).grace_period(grace).build()
+}
+
+/// The address that stands in for a service of AWS, named for this service (`AWS_ENDPOINT_URL_S3`) or for all
+/// (`AWS_ENDPOINT_URL`).
+fn endpoint_override(config: &SdkConfig, service_id: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder()
+        .service_id(service_id)
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build();
+    let of_service = key.ok().and_then(|key| config.service_config()?.load_config(key));
+    of_service.or_else(|| config.endpoint_url().map(str::to_owned))
 }

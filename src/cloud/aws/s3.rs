@@ -7,11 +7,11 @@ use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::answer::{Answered, collect, exactly};
+use super::endpoint_override;
 use super::errors::{classify, rejected, unavailable};
 use crate::cloud::{ByteStream, ObjectHead, Objects, ObjectsError, Tail};
 use crate::object::{ETag, Object, ObjectRef};
@@ -32,7 +32,7 @@ impl S3 {
     pub fn new(config: &SdkConfig) -> Self {
         let s3_config = aws_sdk_s3::config::Builder::from(config)
             // Stand-ins for S3 have no name in DNS for each bucket, so with them the bucket is in the path.
-            .force_path_style(is_endpoint_overridden(config))
+            .force_path_style(endpoint_override(config, "S3").is_some())
             // S3 keeps checksums of whole objects (or of whole parts). We read ranges, to which they do not
             // apply, and some stand-ins send the whole object's checksum with a range all the same. What
             // guards our bytes is TLS, the exact length and, in the end, the row count.
@@ -169,12 +169,4 @@ enum GetFailure {
     RangeNotSatisfiable,
     /// Everything else.
     Objects(ObjectsError),
-}
-
-/// Whether environment or profile name an endpoint of their own, for all services or for S3.
-fn is_endpoint_overridden(config: &SdkConfig) -> bool {
-    let key =
-        ServiceConfigKey::builder().service_id("S3").env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let of_s3 = key.ok().and_then(|key| config.service_config()?.load_config(key));
-    of_s3.is_some() || config.endpoint_url().is_some()
 }

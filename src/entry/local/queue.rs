@@ -87,7 +87,7 @@ async fn invoke(
 ) -> anyhow::Result<(usize, Vec<Message>)> {
     let payload: SqsBatch = serde_json::from_str(&events::batch(&batch).to_string())?;
     let ends_at_ms = clock.unix_ms() + u64::try_from(INVOCATION.as_millis())?;
-    let reply = handler.handle(payload, handler.deadline(ends_at_ms)).await?;
+    let reply = handler.handle(payload, handler.time(ends_at_ms)).await?;
     let failed: Vec<&str> = reply.batch_item_failures.iter().map(|f| f.item_identifier.as_str()).collect();
     let count = batch.len();
     let returned: Vec<Message> = batch.into_iter().filter(|m| failed.contains(&m.id.as_str())).collect();
