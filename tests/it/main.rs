@@ -18,6 +18,7 @@ mod footer;
 mod google;
 mod handler;
 mod handler_over_http;
+mod hostile;
 mod job_ids;
 #[cfg(feature = "cli")]
 mod local;
