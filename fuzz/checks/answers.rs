@@ -15,7 +15,7 @@ const STATUSES: [u16; 8] = [200, 308, 403, 404, 409, 429, 501, 503];
 
 /// Reads an answer as everything that it could be.
 pub fn check(data: &[u8]) {
-    STATUSES.into_iter().for_each(|status| hold_refused(status, data));
+    hold_refused(super::one_of(STATUSES.to_vec(), data), data);
     if let Ok(body) = serde_json::from_slice::<Value>(data) {
         hold_job(&body);
         if let Ok(table) = answers::table_info(body.clone()) {

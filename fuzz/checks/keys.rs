@@ -11,7 +11,7 @@ const MAX_KEY_BYTES: usize = 1024;
 /// The longest id that BigQuery takes.
 const MAX_JOB_ID_CHARS: usize = 1024;
 
-/// Reads a text as a spelling and as a key, under every layout that a mapping can describe. A meaning has to lead
+/// Reads a text as a spelling and as a key, under layouts that a mapping can describe. A meaning has to lead
 /// back to the key, byte for byte: whatever was left out of it would be left out of the job's identity.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
         hold_meaning(&guessed, told);
     }
     for bucket_folder in bucket_folders(text) {
-        for layout in layouts(bucket_folder) {
+        for layout in layouts(bucket_folder, text) {
             hold_parse(text, &layout);
         }
     }
@@ -52,11 +52,13 @@ fn bucket_folders(key: &str) -> impl Iterator<Item = &str> {
     ["", "dms/casino-b"].into_iter().chain(own)
 }
 
-fn layouts(bucket_folder: &str) -> impl Iterator<Item = Layout> {
+/// Layouts without date folders, and with those of one of the twenty shapes.
+fn layouts<'a>(bucket_folder: &'a str, text: &str) -> impl Iterator<Item = Layout> + use<'a> {
     let shapes = Sequence::ALL.into_iter().flat_map(|sequence| {
-        Delimiter::ALL.into_iter().map(move |delimiter| Some(DateFolders { sequence, delimiter }))
+        Delimiter::ALL.into_iter().map(move |delimiter| DateFolders { sequence, delimiter })
     });
-    shapes.chain([None]).flat_map(move |date_partition| {
+    let shape = super::one_of(shapes.collect(), text.as_bytes());
+    [None, Some(shape)].into_iter().flat_map(move |date_partition| {
         [false, true].map(|admitted| Layout {
             bucket_folder: bucket_folder.to_owned(),
             date_partition,

@@ -28,3 +28,11 @@ fn hold_refusal(said: &str, code: &str, nouns: &[&str], remedy: &str) {
 fn chain(error: &dyn std::error::Error) -> String {
     dms2bq::outcome::record::Chain(error).to_string()
 }
+
+/// Chooses one of several ways to read an input, always the same one for the same input. To try all of them on each
+/// would make an execution ten times as slow; the fuzzer has inputs enough for every choice.
+fn one_of<T>(choices: Vec<T>, data: &[u8]) -> T {
+    let sum = data.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));
+    let index = sum % choices.len();
+    choices.into_iter().nth(index).expect("it is below their number")
+}

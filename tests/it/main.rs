@@ -34,3 +34,4 @@ mod tidy;
 mod emulator;
 mod twins;
 mod warehouse;
+mod what_hurt_others;
