@@ -23,6 +23,8 @@ mod job_ids;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
+mod outage;
+mod pace;
 mod plans;
 mod queue;
 mod route_properties;
@@ -35,3 +37,11 @@ mod emulator;
 mod twins;
 mod warehouse;
 mod what_hurt_others;
+
+// What the benches share with the tests.
+#[path = "../support/event_source.rs"]
+mod event_source;
+#[path = "../support/full_load.rs"]
+mod full_load;
+#[path = "../support/outage.rs"]
+mod outage_of;

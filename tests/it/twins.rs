@@ -45,6 +45,32 @@ impl Clock for TestClock {
     }
 }
 
+/// A clock over tokio's paused time: a wait takes none, and happens in order with all others.
+pub(crate) struct PausedClock {
+    started: Instant,
+}
+
+impl PausedClock {
+    pub(crate) fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+}
+
+#[async_trait]
+impl Clock for PausedClock {
+    fn unix_ms(&self) -> u64 {
+        1_700_000_000_000 + u64::try_from(self.started.elapsed().as_millis()).unwrap()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
 /// A column of a file, with its values.
 pub(crate) type Column = (Field, ArrayRef);
 
