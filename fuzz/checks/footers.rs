@@ -117,7 +117,7 @@ fn hold_plans(footer: &Footer, size_bytes: u64) {
         let job = match plan.job(0) {
             Ok(job) => job,
             Err(error) => {
-                super::hold_refusal(&super::chain(&error), error.code(), &["job"], &error.remedy());
+                super::hold_refusal(&super::chain(&error), error.code(), &["job"], error.remedy());
                 continue;
             }
         };
