@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{bridged, notification};
 use crate::batch_bench::BUCKET;
-use crate::runtime_api::server::{Answer, Function};
+use crate::lambda_api::{Answer, Function};
 use crate::runtime_api::{BOOTSTRAP, assert_only_json, environment};
 
 /// Ample for 6 MB in a build without optimisation.
