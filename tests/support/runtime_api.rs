@@ -108,6 +108,14 @@ impl Function {
         answer
     }
 
+    /// The most memory that the process has held so far, as Linux counts it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     /// The id of its process.
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
@@ -123,14 +131,6 @@ impl Function {
         drop(self.process.kill());
         drop(self.process.wait());
         self.serving.abort();
-    }
-
-    /// The most memory that the process has held so far, as Linux counts it.
-    #[cfg(target_os = "linux")]
-    pub(crate) fn peak_memory_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// All that the process has written so far.
