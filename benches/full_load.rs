@@ -54,7 +54,8 @@ async fn run(partitioned: bool) -> Figures {
     let mut clients: Vec<Arc<dyn Warehouse>> = Vec::new();
     for _ in 0..WORKERS {
         let settings = Settings::emulator(bigquery.base_url()).expect("a URL");
-        clients.push(Arc::new(BigQuery::new(settings, Arc::clone(&clock)).await.expect("no network is needed")));
+        clients
+            .push(Arc::new(BigQuery::new(settings, Arc::clone(&clock)).await.expect("no network is needed")));
     }
     let announced = Announced {
         files: FILES,
@@ -64,7 +65,8 @@ async fn run(partitioned: bool) -> Figures {
         partitioned,
     };
     let files: Vec<_> = (1..=7).map(file).collect();
-    let figures = full_load::run(announced, clock, clients, |n| files[n as usize % files.len()].clone()).await;
+    let figures =
+        full_load::run(announced, clock, clients, |n| files[n as usize % files.len()].clone()).await;
     bigquery.shutdown().await;
     println!("{figures}");
     figures

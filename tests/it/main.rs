@@ -8,6 +8,7 @@ mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod clouds;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;

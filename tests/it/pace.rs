@@ -22,7 +22,10 @@ fn limited_warehouse(clock: &Arc<dyn Clock>, changes_per_10_s: usize) -> Arc<Mem
         let changes = changes.entry(table).or_default();
         changes.retain(|at| now < *at + Duration::from_secs(10));
         if changes.len() >= changes_per_10_s {
-            return Course::fails("rateLimitExceeded", "Exceeded rate limits: too many table update operations");
+            return Course::fails(
+                "rateLimitExceeded",
+                "Exceeded rate limits: too many table update operations",
+            );
         }
         changes.push_back(now);
         Course { reads_running: 3, ..Course::default() }
@@ -32,7 +35,8 @@ fn limited_warehouse(clock: &Arc<dyn Clock>, changes_per_10_s: usize) -> Arc<Mem
 
 async fn full_load(partitioned: bool) -> Figures {
     let clock: Arc<dyn Clock> = Arc::new(PausedClock::new());
-    let announced = Announced { files: 300, within: Duration::from_secs(60), other_tables: 20, workers: 3, partitioned };
+    let announced =
+        Announced { files: 300, within: Duration::from_secs(60), other_tables: 20, workers: 3, partitioned };
     let warehouse = limited_warehouse(&clock, if partitioned { 50 } else { 5 });
     let same = vec![Arc::clone(&warehouse) as Arc<dyn Warehouse>; announced.workers];
     let bytes: Vec<_> = (1..=7).map(file).collect();

@@ -50,7 +50,8 @@ impl EventSource {
         let payload: SqsBatch = serde_json::from_value(json!({ "Records": records })).expect("a batch");
         let ends_at_ms = self.clock.unix_ms() + u64::try_from(self.timeout.as_millis()).expect("short");
         let Ok(reply) = handler.handle(payload, handler.time(ends_at_ms)).await else { return };
-        let failed: HashSet<String> = reply.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
+        let failed: HashSet<String> =
+            reply.batch_item_failures.into_iter().map(|f| f.item_identifier).collect();
         for delivery in batch.iter().filter(|delivery| !failed.contains(&delivery.message_id)) {
             assert!(self.queue.delete(&delivery.receipt_handle), "a message was worked on for too long");
         }

@@ -121,7 +121,11 @@ impl fmt::Display for Figures {
         writeln!(f, "{files} files of one table ({kind}) within {} s, {workers} workers", within.as_secs())?;
         let least = self.announced.least_time().as_secs_f64();
         let took = self.took.as_secs_f64();
-        writeln!(f, "  all in after    {took:.0} s, {:.2} times the least ({least:.0} s)", self.times_the_least())?;
+        writeln!(
+            f,
+            "  all in after    {took:.0} s, {:.2} times the least ({least:.0} s)",
+            self.times_the_least()
+        )?;
         let share = 100.0 * self.failed_share();
         writeln!(f, "  jobs            {} made, {} failed ({share:.1} %)", self.jobs, self.failed_jobs)?;
         writeln!(f, "  receives        {} at most for one message", self.most_receives)?;
@@ -151,7 +155,8 @@ pub(crate) async fn run(
 ) -> Figures {
     let objects = Arc::new(MemoryObjects::new());
     let dead_letters = Arc::new(MemoryQueue::new(arn("dead"), Arc::clone(&clock), VISIBILITY_TIMEOUT));
-    let policy = RedrivePolicy { max_receive_count: MAX_RECEIVE_COUNT, dead_letters: Arc::clone(&dead_letters) };
+    let policy =
+        RedrivePolicy { max_receive_count: MAX_RECEIVE_COUNT, dead_letters: Arc::clone(&dead_letters) };
     let queue = MemoryQueue::new(arn("dms2bq"), Arc::clone(&clock), VISIBILITY_TIMEOUT).with_redrive(policy);
     let queue = Arc::new(queue);
     let watch = Arc::new(Watch::default());
@@ -162,7 +167,12 @@ pub(crate) async fn run(
             handler(&objects, counted, &queue, &clock, &watch, announced.partitioned)
         })
         .collect();
-    let source = EventSource { queue: Arc::clone(&queue), clock: Arc::clone(&clock), window: WINDOW, timeout: TIMEOUT };
+    let source = EventSource {
+        queue: Arc::clone(&queue),
+        clock: Arc::clone(&clock),
+        window: WINDOW,
+        timeout: TIMEOUT,
+    };
     let post = Post { objects, queue, clock: Arc::clone(&clock), watch: Arc::clone(&watch) };
     let began = clock.now();
     let over = AtomicBool::new(false);
