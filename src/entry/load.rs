@@ -91,7 +91,11 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
     loop {
         let record = handler.handle_one(notice.clone(), receipt.clone(), deadline).await;
         let again = record.disposition.is_some_and(Disposition::passes_by_itself);
-        if !again || deadline.left(&clock) < PAUSE {
+        let pause = match record.disposition {
+            Some(Disposition::Paced { after }) => after.max(PAUSE),
+            Some(_) | None => PAUSE,
+        };
+        if !again || deadline.left(&clock) < pause {
             print(&record, args.format);
             return exit_code(&record);
         }
@@ -101,7 +105,7 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
             eprintln!("{}: {message}; trying again for {left_secs} s", record.code.unwrap_or_default());
             told = record.message;
         }
-        clock.sleep(PAUSE).await;
+        clock.sleep(pause).await;
     }
 }
 

@@ -258,7 +258,7 @@ impl Turn {
         let is_first = state.limited.is_none();
         let limited = state.limited.get_or_insert_with(|| Limited::new(now, partitioned));
         let was_probing = limited.probing && !is_first;
-        let is_news = is_first || self.began_at >= limited.slowed_at;
+        let is_news = is_first || self.began_at > limited.slowed_at;
         if is_news && !is_first && !was_probing {
             limited.gap = (limited.gap * 2).min(LONGEST_GAP);
         }

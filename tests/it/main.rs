@@ -21,6 +21,7 @@ mod job_ids;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
+mod outage;
 mod pace;
 mod plans;
 mod queue;
@@ -39,3 +40,5 @@ mod warehouse;
 mod event_source;
 #[path = "../support/full_load.rs"]
 mod full_load;
+#[path = "../support/outage.rs"]
+mod outage_of;

@@ -8,36 +8,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dms2bq::cloud::memory::objects::MemoryObjects;
-use dms2bq::cloud::memory::queue::{MemoryQueue, RedrivePolicy};
-use dms2bq::cloud::{
-    CallError, Clock, Deadline, InsertError, Inserted, Jitter, Objects, TableLookup, Warehouse,
-};
-use dms2bq::entry::lambda::Handler;
-use dms2bq::entry::mapping_store::MappingStore;
-use dms2bq::entry::redelivery::Redelivery;
-use dms2bq::event::QueueArn;
+use dms2bq::cloud::{CallError, Clock, Deadline, InsertError, Inserted, Objects, TableLookup, Warehouse};
 use dms2bq::job::{JobRecord, JobRef, JobState, LoadJob};
 use dms2bq::outcome::record::Record;
-use dms2bq::pipeline::Pipeline;
-use dms2bq::route::{MappingFile, Mappings, TableRef};
+use dms2bq::route::TableRef;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::event_source::EventSource;
+use super::event_source::{EventSource, FOLDER};
 
 /// The table that is loaded in full.
 pub(crate) const TABLE: &str = "orders";
 
-const BUCKET: &str = "acme-landing";
-const FOLDER: &str = "dms/shop";
-
-/// The templates' settings.
-const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(6 * 60 + 3);
-const MAX_RECEIVE_COUNT: u32 = 50;
+/// How long a batch is gathered.
 const WINDOW: Duration = Duration::from_secs(1);
-const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What is announced.
 #[derive(Debug, Clone, Copy)]
@@ -153,27 +138,17 @@ pub(crate) async fn run(
     warehouses: Vec<Arc<dyn Warehouse>>,
     file: impl Fn(u32) -> bytes::Bytes,
 ) -> Figures {
-    let objects = Arc::new(MemoryObjects::new());
-    let dead_letters = Arc::new(MemoryQueue::new(arn("dead"), Arc::clone(&clock), VISIBILITY_TIMEOUT));
-    let policy =
-        RedrivePolicy { max_receive_count: MAX_RECEIVE_COUNT, dead_letters: Arc::clone(&dead_letters) };
-    let queue = MemoryQueue::new(arn("dms2bq"), Arc::clone(&clock), VISIBILITY_TIMEOUT).with_redrive(policy);
-    let queue = Arc::new(queue);
+    let source = EventSource::new(Arc::clone(&clock), WINDOW);
     let watch = Arc::new(Watch::default());
-    let handlers: Vec<Handler> = warehouses
-        .into_iter()
-        .map(|warehouse| {
-            let counted = Arc::new(Counted { inner: warehouse, watch: Arc::clone(&watch) });
-            handler(&objects, counted, &queue, &clock, &watch, announced.partitioned)
-        })
-        .collect();
-    let source = EventSource {
-        queue: Arc::clone(&queue),
-        clock: Arc::clone(&clock),
-        window: WINDOW,
-        timeout: TIMEOUT,
+    let partition = if announced.partitioned { json!({ "type": "DAY" }) } else { json!(null) };
+    let handler = |warehouse| {
+        let counted = Arc::new(Counted { inner: warehouse, watch: Arc::clone(&watch) });
+        let (told, at) = (Arc::clone(&watch), Arc::clone(&clock));
+        let observer = Arc::new(move |record: &Record| told.note(record, at.now()));
+        source.handler(counted, &partition, observer)
     };
-    let post = Post { objects, queue, clock: Arc::clone(&clock), watch: Arc::clone(&watch) };
+    let handlers: Vec<_> = warehouses.into_iter().map(handler).collect();
+    let post = Post { source: &source, watch: &watch };
     let began = clock.now();
     let over = AtomicBool::new(false);
     let is_over = || over.load(Ordering::Relaxed);
@@ -191,53 +166,20 @@ pub(crate) async fn run(
         post.announce_changes(announced, &is_over, &file),
         join_all(handlers.iter().map(|handler| source.serve(handler, is_over))),
     );
-    watch.figures(announced, took, dead_letters.message_ids().len())
-}
-
-fn handler(
-    objects: &Arc<MemoryObjects>,
-    warehouse: Arc<dyn Warehouse>,
-    queue: &Arc<MemoryQueue>,
-    clock: &Arc<dyn Clock>,
-    watch: &Arc<Watch>,
-    partitioned: bool,
-) -> Handler {
-    let pipeline = Pipeline::new(Arc::clone(objects) as Arc<dyn Objects>, warehouse, Arc::clone(clock));
-    let (told, at) = (Arc::clone(watch), Arc::clone(clock));
-    Handler::new(pipeline, MappingStore::fixed(mappings(partitioned)), Arc::clone(clock), true)
-        .with_redelivery(Redelivery::new(Arc::clone(queue) as _, Jitter::random()))
-        .observed_by(Arc::new(move |record| told.note(record, at.now())))
-}
-
-fn arn(name: &str) -> QueueArn {
-    QueueArn::parse(&format!("arn:aws:sqs:ap-northeast-2:111122223333:{name}")).expect("an ARN")
-}
-
-fn mappings(partitioned: bool) -> Arc<Mappings> {
-    let partition = if partitioned { json!({ "type": "DAY" }) } else { json!(null) };
-    let mapping = json!({
-        "source": { "bucket": BUCKET, "bucket_folder": FOLDER },
-        "destination": { "project": "acme-dw", "location": "asia-northeast3", "dataset": "shop" },
-        "defaults": { "partition": partition },
-        "tables": [{ "schema": "game", "table": "%" }],
-    });
-    let file = MappingFile { name: "shop.json".to_owned(), text: mapping.to_string() };
-    Arc::new(Mappings::parse(vec![file]).expect("the mapping is good"))
+    watch.figures(announced, took, source.dead_letters.message_ids().len())
 }
 
 /// Puts files and tells the queue.
-struct Post {
-    objects: Arc<MemoryObjects>,
-    queue: Arc<MemoryQueue>,
-    clock: Arc<dyn Clock>,
-    watch: Arc<Watch>,
+struct Post<'a> {
+    source: &'a EventSource,
+    watch: &'a Watch,
 }
 
-impl Post {
+impl Post<'_> {
     async fn announce_full_load(&self, announced: Announced, file: &impl Fn(u32) -> bytes::Bytes) {
         for n in 1..=announced.files {
             self.put(&format!("{FOLDER}/game/{TABLE}/LOAD{n:08X}.parquet"), file(n));
-            self.clock.sleep(announced.within / announced.files).await;
+            self.source.clock.sleep(announced.within / announced.files).await;
         }
     }
 
@@ -256,20 +198,13 @@ impl Post {
             let (table, minute) = (n % announced.other_tables, n / announced.other_tables);
             let time = format!("{:02}{:02}00000", minute / 60 % 24, minute % 60);
             self.put(&format!("{FOLDER}/game/other_{table}/20221201-{time}.parquet"), file(n));
-            self.clock.sleep(pause).await;
+            self.source.clock.sleep(pause).await;
         }
     }
 
     fn put(&self, key: &str, bytes: bytes::Bytes) {
-        let size = bytes.len();
-        let object = self.objects.put(BUCKET, key, bytes);
-        self.watch.announced(key, self.clock.now());
-        let record = json!({
-            "eventVersion": "2.1", "eventSource": "aws:s3", "eventTime": "2022-12-01T09:30:17.512Z",
-            "eventName": "ObjectCreated:Put",
-            "s3": { "bucket": { "name": BUCKET }, "object": { "key": key, "size": size, "eTag": object.etag().as_str() } },
-        });
-        self.queue.send(json!({ "Records": [record] }).to_string());
+        self.watch.announced(key, self.source.clock.now());
+        self.source.put(key, bytes);
     }
 }
 

@@ -1,5 +1,6 @@
 //! SQS in memory: one standard queue, and the dead-letter queue that it may have.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,8 +44,14 @@ pub struct RedrivePolicy {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In the order in which they came.
-    messages: Vec<Message>,
+    /// By the order in which they came.
+    messages: BTreeMap<u64, Message>,
+    /// The same, by when they are visible: a queue may hold a day's messages, and each receive looks here.
+    by_visibility: BTreeSet<(Instant, u64)>,
+    /// The handles of their last receives.
+    by_handle: HashMap<String, u64>,
+    /// Numbers the messages.
+    taken_in: u64,
     /// Messages ever sent, and receives ever made: they number ids and handles.
     sent: u64,
     received: u64,
@@ -150,59 +157,73 @@ impl MemoryQueue {
         self.take_in(body.into(), None)
     }
 
-    /// Hands out up to `max` messages, and never more than [`MESSAGES_PER_RECEIVE`], in the order in which they came.
+    /// Hands out up to `max` messages, and never more than [`MESSAGES_PER_RECEIVE`], those first that have been visible
+    /// for longest.
     pub fn receive(&self, max: usize) -> Vec<Delivery> {
-        self.receive_in_order(max, |_| 0)
+        self.receive_by(max, |visible| visible.next())
     }
 
     /// As [`MemoryQueue::receive`], in an order that the caller chooses, since a standard queue promises none: of so
-    /// many messages that are left, `choose` says which comes next, counted from 0.
+    /// many messages that are left, in the order in which they came, `choose` says which comes next, counted from 0.
     pub fn receive_in_order(&self, max: usize, mut choose: impl FnMut(usize) -> usize) -> Vec<Delivery> {
+        self.receive_by(max, |visible| {
+            let mut left: Vec<u64> = visible.collect();
+            left.sort_unstable();
+            (!left.is_empty()).then(|| left.swap_remove(choose(left.len()) % left.len()))
+        })
+    }
+
+    fn receive_by(
+        &self,
+        max: usize,
+        mut next: impl FnMut(&mut dyn Iterator<Item = u64>) -> Option<u64>,
+    ) -> Vec<Delivery> {
         let (now, now_ms) = (self.clock.now(), self.clock.unix_ms());
         let mut state = self.lock();
-        let mut visible: Vec<usize> = state
-            .messages
-            .iter()
-            .enumerate()
-            .filter(|(_, m)| m.visible_from <= now)
-            .map(|(n, _)| n)
-            .collect();
-        let (mut deliveries, mut dead) = (Vec::new(), Vec::new());
-        while !visible.is_empty() && deliveries.len() < max.min(MESSAGES_PER_RECEIVE) {
-            let n = visible.remove(choose(visible.len()) % visible.len());
+        let (mut deliveries, mut dead, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        while deliveries.len() < max.min(MESSAGES_PER_RECEIVE) {
+            let visible = state.by_visibility.range(..=(now, u64::MAX)).map(|(_, n)| *n);
+            let Some(n) = next(&mut visible.filter(|n| !seen.contains(n))) else { break };
+            seen.push(n);
             let used_up = self.redrive.as_ref().is_some_and(|policy| {
-                state.messages.get(n).is_some_and(|message| message.receive_count >= policy.max_receive_count)
+                state
+                    .messages
+                    .get(&n)
+                    .is_some_and(|message| message.receive_count >= policy.max_receive_count)
             });
             match used_up {
-                true => dead.push(n),
+                true => dead.extend(state.remove(n)),
                 false => deliveries.extend(self.hand_out(&mut state, n, now, now_ms)),
             }
         }
-        dead.sort_unstable();
-        let dead: Vec<Message> = dead.into_iter().rev().map(|n| state.messages.remove(n)).collect();
         drop(state);
         self.bury(dead);
         deliveries
     }
 
-    fn hand_out(&self, state: &mut State, n: usize, now: Instant, now_ms: u64) -> Option<Delivery> {
+    fn hand_out(&self, state: &mut State, n: u64, now: Instant, now_ms: u64) -> Option<Delivery> {
         state.received += 1;
         let received = state.received;
-        let message = state.messages.get_mut(n)?;
+        state.show_from(n, now + self.visibility_timeout);
+        let message = state.messages.get_mut(&n)?;
         message.receive_count += 1;
-        message.visible_from = now + self.visibility_timeout;
         let handle = format!("AQEB{}", digits(&[&self.arn.to_string(), &message.id, &received.to_string()]));
-        message.receipt = Some((handle.clone(), now));
-        Some(Delivery {
+        let old = message.receipt.replace((handle.clone(), now));
+        let delivery = Delivery {
             message_id: message.id.clone(),
-            receipt_handle: handle,
+            receipt_handle: handle.clone(),
             body: message.body.clone(),
             receive_count: message.receive_count,
             sent_at_ms: message.sent_at_ms,
             first_received_at_ms: *message.first_received_at_ms.get_or_insert(now_ms),
             dead_letter_source: message.dead_letter_source.clone(),
             queue: self.arn.clone(),
-        })
+        };
+        if let Some((old, _)) = old {
+            state.by_handle.remove(&old);
+        }
+        state.by_handle.insert(handle, n);
+        Some(delivery)
     }
 
     /// Moves messages to the dead-letter queue: body, id and sent time stay
@@ -211,29 +232,27 @@ impl MemoryQueue {
         let Some(policy) = &self.redrive else { return };
         let visible_from = self.clock.now();
         let mut there = policy.dead_letters.lock();
-        // The last was taken out first.
-        there.messages.extend(dead.into_iter().rev().map(|message| Message {
-            receipt: None,
-            visible_from,
-            dead_letter_source: Some(self.arn.clone()),
-            ..message
-        }));
+        for message in dead {
+            let dead_letter_source = Some(self.arn.clone());
+            there.take_in(Message { receipt: None, visible_from, dead_letter_source, ..message });
+        }
     }
 
     /// Deletes the message of a receive; `false` if the handle is stale, and the message stays.
     pub fn delete(&self, receipt_handle: &str) -> bool {
         let mut state = self.lock();
-        let before = state.messages.len();
-        state.messages.retain(|message| !message.has_handle(receipt_handle));
-        state.messages.len() < before
+        let found = state.by_handle.get(receipt_handle).copied();
+        found.and_then(|n| state.remove(n)).is_some()
     }
 
     /// Makes a message that is in flight visible at once, as SQS does now and then: a standard queue delivers at
     /// least once. Its handle stays good until it is handed out again.
     pub fn expose(&self, message_id: &str) {
         let now = self.clock.now();
-        if let Some(message) = self.lock().messages.iter_mut().find(|message| message.id == message_id) {
-            message.visible_from = now;
+        let mut state = self.lock();
+        let found = state.messages.iter().find(|(_, message)| message.id == message_id).map(|(n, _)| *n);
+        if let Some(n) = found {
+            state.show_from(n, now);
         }
     }
 
@@ -243,10 +262,11 @@ impl MemoryQueue {
     /// Tells each one's old id and its new one.
     pub fn move_all_to(&self, source: &MemoryQueue, moved: MovedMessages) -> Vec<(String, String)> {
         let now = self.clock.now();
-        let (leaving, staying) =
-            std::mem::take(&mut self.lock().messages).into_iter().partition(|m| m.visible_from <= now);
-        self.lock().messages = staying;
-        let leaving: Vec<Message> = leaving;
+        let mut state = self.lock();
+        let mut visible: Vec<u64> = state.by_visibility.range(..=(now, u64::MAX)).map(|(_, n)| *n).collect();
+        visible.sort_unstable();
+        let leaving: Vec<Message> = visible.into_iter().filter_map(|n| state.remove(n)).collect();
+        drop(state);
         let send = |message: Message| {
             let origin = message.dead_letter_source.filter(|_| moved == MovedMessages::NameTheirSource);
             (message.id, source.take_in(message.body, origin))
@@ -256,17 +276,17 @@ impl MemoryQueue {
 
     /// The ids of all messages, visible or in flight, in the order in which they came.
     pub fn message_ids(&self) -> Vec<String> {
-        self.lock().messages.iter().map(|message| message.id.clone()).collect()
+        self.lock().messages.values().map(|message| message.id.clone()).collect()
     }
 
     /// The bodies of all messages, in the same order.
     pub fn bodies(&self) -> Vec<String> {
-        self.lock().messages.iter().map(|message| message.body.clone()).collect()
+        self.lock().messages.values().map(|message| message.body.clone()).collect()
     }
 
     /// When the next message is to be had; `None` if there is no message.
     pub fn next_visible(&self) -> Option<Instant> {
-        self.lock().messages.iter().map(|message| message.visible_from).min()
+        self.lock().by_visibility.first().map(|(visible_from, _)| *visible_from)
     }
 
     fn take_in(&self, body: String, dead_letter_source: Option<QueueArn>) -> String {
@@ -274,7 +294,7 @@ impl MemoryQueue {
         let mut state = self.lock();
         state.sent += 1;
         let id = message_id(&self.arn, state.sent);
-        state.messages.push(Message {
+        state.take_in(Message {
             id: id.clone(),
             body,
             sent_at_ms,
@@ -295,8 +315,8 @@ impl MemoryQueue {
             ));
         }
         let now = self.clock.now();
-        let message = state.messages.iter_mut().find(|message| message.has_handle(&change.receipt_handle));
-        let Some(message) = message else {
+        let found = state.by_handle.get(&change.receipt_handle).copied();
+        let Some((n, message)) = found.and_then(|n| Some((n, state.messages.get(&n)?))) else {
             return Err("ReceiptHandleIsInvalid: The input receipt handle is not a valid one".to_owned());
         };
         if message.visible_from <= now {
@@ -310,7 +330,7 @@ impl MemoryQueue {
                  [{VISIBILITY_TIMEOUT_SECS_MAX} seconds]"
             ));
         }
-        message.visible_from = visible_from;
+        state.show_from(n, visible_from);
         Ok(())
     }
 
@@ -319,9 +339,28 @@ impl MemoryQueue {
     }
 }
 
-impl Message {
-    fn has_handle(&self, receipt_handle: &str) -> bool {
-        self.receipt.as_ref().is_some_and(|(handle, _)| handle == receipt_handle)
+impl State {
+    fn take_in(&mut self, message: Message) {
+        self.taken_in += 1;
+        self.by_visibility.insert((message.visible_from, self.taken_in));
+        self.messages.insert(self.taken_in, message);
+    }
+
+    fn remove(&mut self, n: u64) -> Option<Message> {
+        let message = self.messages.remove(&n)?;
+        self.by_visibility.remove(&(message.visible_from, n));
+        if let Some((handle, _)) = &message.receipt {
+            self.by_handle.remove(handle);
+        }
+        Some(message)
+    }
+
+    fn show_from(&mut self, n: u64, visible_from: Instant) {
+        if let Some(message) = self.messages.get_mut(&n) {
+            self.by_visibility.remove(&(message.visible_from, n));
+            message.visible_from = visible_from;
+            self.by_visibility.insert((visible_from, n));
+        }
     }
 }
 

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 
 use crate::cloud::Clock;
 use crate::cloud::clock::SystemClock;
 use crate::entry::lambda::{Handler, SqsBatch};
 use crate::entry::local::events::{self, MESSAGES_PER_BATCH, Message};
+use crate::outcome::Disposition;
 use crate::outcome::record::Record;
 
 /// How many pretended Lambdas work at once.
@@ -20,6 +22,9 @@ const INVOCATION: Duration = Duration::from_secs(60);
 
 /// How often a message is handed out before it counts as dead.
 const RECEIVES_MAX: u32 = 6;
+
+/// The same for one that waits for its table's turn, as in the deployment templates.
+const RECEIVES_MAX_IN_TURN: u32 = 50;
 
 /// The pause before what came back is handed out again. BigQuery counts changes of a table over ten seconds.
 const REDELIVERY_PAUSE: Duration = Duration::from_secs(3);
@@ -50,7 +55,8 @@ pub(super) async fn drain(
     let clock = SystemClock;
     let mut waiting: VecDeque<Message> = messages.into();
     let mut came_back = Vec::new();
-    while !waiting.is_empty() {
+    let mut away: Vec<(Instant, Message)> = Vec::new();
+    while !waiting.is_empty() || !away.is_empty() {
         while !waiting.is_empty() {
             let batches: Vec<Vec<Message>> = (0..WORKERS).map(|_| take_batch(&mut waiting)).collect();
             let invocations = batches.into_iter().filter(|batch| !batch.is_empty());
@@ -62,11 +68,15 @@ pub(super) async fn drain(
             }
         }
         let last = last_by_message(&records.all());
-        let again = came_back.drain(..).filter(|message| may_pass(message, &last));
-        waiting.extend(again);
-        if !waiting.is_empty() {
-            clock.sleep(REDELIVERY_PAUSE).await;
+        let now = clock.now();
+        let again =
+            came_back.drain(..).filter_map(|message| Some((now + comes_back(&message, &last)?, message)));
+        away.extend(again);
+        if let Some(next) = away.iter().map(|(at, _)| *at).min() {
+            clock.sleep(next.saturating_duration_since(now)).await;
         }
+        let due = away.extract_if(.., |(at, _)| *at <= clock.now()).map(|(_, message)| message);
+        waiting.extend(due);
     }
     Ok(())
 }
@@ -98,8 +108,13 @@ fn last_by_message(records: &[Record]) -> HashMap<String, Record> {
     records.iter().map(|record| (record.message_id.clone(), record.clone())).collect()
 }
 
-fn may_pass(message: &Message, last: &HashMap<String, Record>) -> bool {
+/// When a message is handed out again; `None` if it never is.
+fn comes_back(message: &Message, last: &HashMap<String, Record>) -> Option<Duration> {
     let disposition = last.get(&message.id).and_then(|record| record.disposition);
-    message.receive_count < RECEIVES_MAX
-        && disposition.is_none_or(|disposition| disposition.passes_by_itself())
+    let (after, receives_max) = match disposition {
+        Some(Disposition::Paced { after }) => (after.max(REDELIVERY_PAUSE), RECEIVES_MAX_IN_TURN),
+        Some(_) | None => (REDELIVERY_PAUSE, RECEIVES_MAX),
+    };
+    let passes = disposition.is_none_or(Disposition::passes_by_itself);
+    (passes && message.receive_count < receives_max).then_some(after)
 }
