@@ -1,8 +1,8 @@
-"""Messages of every disposition: from the queue to `bootstrap`, to the dead-letter queue, and by a move task home again.
+"""Messages of every disposition: from the queue to `bootstrap`, to the dead-letter queue, and by a move task home.
 
-LocalStack keeps the queues and their redrive policy, AWS's emulator of the Lambda runtime hands the messages to the real
-`bootstrap`, and this plays the event source mapping: it receives, it invokes, and deletes what the reply does not name.
-What `bootstrap` says to SQS and to BigQuery goes through a way in between, which reads along and can spoil it.
+LocalStack keeps the queues and their redrive policy, AWS's emulator of the Lambda runtime hands the messages to the
+real `bootstrap`, and this plays the event source mapping: it receives, it invokes, and deletes what the reply does not
+name. What `bootstrap` says to SQS and to BigQuery goes through a way in between, which reads along and can spoil it.
 
 LocalStack departs from SQS in one thing that matters here. A message that its task moves keeps the time at which it was
 sent, its receive count and the name of the dead-letter queue's source; SQS makes it a new message. So "somebody redrove
@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 
 import pytest
-from between import Answer, Request, between
+from between import Answer, Request, between, pass_on
 from conftest import SAMPLES, BigQuery, Cloud
 
 # Twelve rows, and eight of another file of the same table.
@@ -230,15 +230,27 @@ def by_key(lines: list[dict], field: str) -> dict[str | None, str]:
     return {line.get("key"): line.get(field) for line in lines}
 
 
-def test_what_never_loads_is_dead_at_once_as_s3_sent_it_and_loads_once_its_cause_is_mended(journey):
-    journey.allow_receives(2)
+# An object whose job id somebody used for other rows.
+MISMATCH = key("player", 3)
+POISON = {
+    MISMATCH: "job.row_mismatch",
+    key("bet"): "object.copied",
+    key("player", 1): "object.truncated",
+    key("player", 2): "object.missing",
+    key("bet", 2, "csv"): "key.not_parquet",
+    key("forgotten"): "route.unmapped",
+    key("wallet"): "job.rejected",
+    None: "event.not_json",
+}
+
+
+def land_poison(journey: Journey) -> None:
     # A person made this table, with a number where the files have a text.
     columns = [{"name": "id", "type": "INTEGER"}, {"name": "nickname", "type": "INTEGER"}]
     made = {"tableReference": {"projectId": "acme-dw", "datasetId": "casino_a", "tableId": "wallet"}}
     journey.warehouse.call("POST", "datasets/casino_a/tables", made | {"schema": {"fields": columns}})
-    # Somebody loaded other rows under the id of this object.
-    mismatch = key("player", 3)
-    load_by_hand(journey, mismatch, journey.put(mismatch), EIGHT, claimed_rows=12)
+    journey.put(key("wallet"))
+    load_by_hand(journey, MISMATCH, journey.put(MISMATCH), EIGHT, claimed_rows=12)
     journey.cloud.s3.put_object(Bucket=journey.elsewhere, Key="a.parquet", Body=TWELVE)
     source = {"Bucket": journey.elsewhere, "Key": "a.parquet"}
     journey.cloud.s3.copy_object(Bucket=journey.bucket, Key=key("bet"), CopySource=source)
@@ -247,41 +259,38 @@ def test_what_never_loads_is_dead_at_once_as_s3_sent_it_and_loads_once_its_cause
     journey.cloud.s3.delete_object(Bucket=journey.bucket, Key=key("player", 2))
     journey.put(key("bet", 2, "csv"), b"1,a\n")
     journey.put(key("forgotten"))
-    journey.put(key("wallet"))
     journey.send('{ "Records": [ no JSON ')
-    journey.await_news(8)
-    journey.deploy()
+    journey.await_news(len(POISON))
 
-    lines = journey.poll()
-    replied = time.monotonic()
-    assert by_key(lines, "disposition") == dict.fromkeys(by_key(lines, "code"), "never")
-    assert by_key(lines, "code") == {
-        mismatch: "job.row_mismatch",
-        key("bet"): "object.copied",
-        key("player", 1): "object.truncated",
-        key("player", 2): "object.missing",
-        key("bet", 2, "csv"): "key.not_parquet",
-        key("forgotten"): "route.unmapped",
-        key("wallet"): "job.rejected",
-        None: "event.not_json",
-    }
-    assert journey.asked() == dict.fromkeys(journey.bodies, 2)
-    assert journey.visible() == set() or time.monotonic() - replied > 1.5, "they are away for two seconds"
-    until(lambda: journey.visible() == set(journey.bodies), 2 + SLACK_SECS, lambda: journey.situation(lines))
-    journey.poll_until(lambda: len(journey.dead()) == 8, 12)
-    assert journey.is_empty() and journey.dead_bodies() == journey.bodies, "byte for byte"
 
-    # A person mends what can be mended, deploys, and redrives.
+def mend(journey: Journey) -> None:
+    """What a person can do about the poison, and a deployment."""
     journey.mapping["source"]["copies"] = True
     journey.mapping["tables"].append({"schema": "game", "table": "forgotten"})
     journey.warehouse.call("DELETE", "datasets/casino_a/tables/wallet")
     journey.put(key("player", 1))
     journey.put(key("player", 2))
     journey.deploy()
-    journey.redrive()
-    journey.await_news(10)
+
+
+def test_what_never_loads_is_dead_at_once_as_s3_sent_it_and_loads_once_its_cause_is_mended(journey):
+    journey.allow_receives(2)
+    land_poison(journey)
+    journey.deploy()
     lines = journey.poll()
-    ends = sorted((line.get("key") or "", line["code"] or line["outcome"]) for line in lines)
+    replied = time.monotonic()
+    assert by_key(lines, "code") == POISON
+    assert by_key(lines, "disposition") == dict.fromkeys(POISON, "never")
+    assert journey.asked() == dict.fromkeys(journey.bodies, 2)
+    assert journey.visible() == set() or time.monotonic() - replied > 1.5, "they are away for two seconds"
+    until(lambda: journey.visible() == set(journey.bodies), 2 + SLACK_SECS, lambda: journey.situation(lines))
+    journey.poll_until(lambda: len(journey.dead()) == len(POISON), 12)
+    assert journey.is_empty() and journey.dead_bodies() == journey.bodies, "byte for byte"
+
+    mend(journey)
+    journey.redrive()
+    journey.await_news(len(POISON) + 2)
+    ends = sorted((line.get("key") or "", line["code"] or line["outcome"]) for line in journey.poll())
     assert ends == [
         ("", "event.not_json"),
         (key("bet"), "loaded"),
@@ -293,7 +302,7 @@ def test_what_never_loads_is_dead_at_once_as_s3_sent_it_and_loads_once_its_cause
         # The same bytes again are the same object, so one of the two messages finds the other's job.
         (key("player", 2), "job.adopted"),
         (key("player", 2), "loaded"),
-        (mismatch, "job.row_mismatch"),
+        (MISMATCH, "job.row_mismatch"),
         # LocalStack's move has not made it a new message, so nobody has redriven it since its job failed.
         (key("wallet"), "job.rejected"),
     ]
@@ -306,7 +315,7 @@ def test_what_never_loads_is_dead_at_once_as_s3_sent_it_and_loads_once_its_cause
     assert all(line["attempt"] == 1 and line["job_id"].endswith("_1") for line in of_wallet)
     # What is left is a person's to look at and to delete.
     left = sorted(journey.dead_bodies().values())
-    assert left == sorted(b for b in journey.bodies.values() if mismatch in b or ".csv" in b or "no JSON" in b)
+    assert left == sorted(b for b in journey.bodies.values() if MISMATCH in b or ".csv" in b or "no JSON" in b)
     assert rows(journey) == {"bet": 12, "forgotten": 12, "player": 8 + 12 + 12, "wallet": 12}
 
 
@@ -343,9 +352,14 @@ def load_by_hand(journey: Journey, object_key: str, etag: str, content: bytes, c
 
 
 def rows(journey: Journey) -> dict[str, int]:
-    listed = journey.warehouse.call("GET", "datasets/casino_a/tables")["tables"]
-    names = [table["tableReference"]["tableId"] for table in listed]
-    return {name: journey.warehouse.rows(f"casino_a.{name}") for name in names}
+    """The rows of every table."""
+    found = {}
+    for listed in journey.warehouse.call("GET", "datasets")["datasets"]:
+        dataset = listed["datasetReference"]["datasetId"]
+        for table in journey.warehouse.call("GET", f"datasets/{dataset}/tables").get("tables", []):
+            name = table["tableReference"]["tableId"]
+            found[name] = journey.warehouse.rows(f"{dataset}.{name}")
+    return found
 
 
 # Of each table, what is wrong with BigQuery, and how long its message is to stay away (the waits of a first
@@ -396,49 +410,19 @@ def test_what_may_pass_stays_away_as_its_disposition_says_and_loads_once_from_th
     journey.to_bigquery.rule = in_trouble
     # So short that the running job is left to the next receive by the deadline.
     journey.deploy(timeout_secs=10)
-
     lines = journey.poll()
     replied = time.monotonic()
-    returned = {line["message_id"]: line for line in lines if line["outcome"] == "returned"}
-    dispositions = {line["key"]: line["disposition"] for line in returned.values()}
-    paced = {object_key for object_key in dispositions if "/wallet/" in object_key}
-    assert 1 <= len(paced) <= WALLETS - 4, dispositions
-    assert dispositions == {key(table): WAITS[table][0] for table in WAITS if table != "wallet"} | dict.fromkeys(
-        paced, "paced"
-    )
-    asked = journey.asked()
-    assert set(asked) == set(returned), "each is asked for, and nothing else"
-    for message_id, line in returned.items():
-        _, shortest, longest = WAITS[line["key"].split("/")[2]]
-        assert shortest <= asked[message_id] <= longest, (line["key"], asked[message_id])
-
-    # What was asked for is in force: nothing is back early, and the shortest are back in time.
-    seen = {}
-    soon = {message_id for message_id, secs in asked.items() if secs <= 10}
-    while not soon <= set(seen):
-        for message_id in journey.visible() - set(seen):
-            seen[message_id] = time.monotonic() - replied
-        assert time.monotonic() - replied < 10 + SLACK_SECS, journey.situation(lines)
-        time.sleep(0.2)
-    for message_id, secs in seen.items():
-        # The wait was set a little before the reply.
-        assert asked[message_id] - 1.5 < secs < asked[message_id] + SLACK_SECS, returned[message_id]["key"]
-    later = {message_id for message_id, secs in asked.items() if secs > 20}
-    assert len(later) >= 3 and not later & journey.visible()
-
-    # Time is turned on for those, and with one receive allowed the next moves every message to the dead-letter queue.
-    for message_id in returned:
-        if message_id not in seen:
-            handle = journey.handles[message_id]
-            journey.cloud.sqs.change_message_visibility(
-                QueueUrl=journey.queue, ReceiptHandle=handle, VisibilityTimeout=0
-            )
-    assert journey.poll_until(lambda: len(journey.dead()) == len(returned), 5) == []
-    sent = {message_id: journey.bodies[message_id] for message_id in returned}
-    assert journey.dead_bodies() == sent, "byte for byte"
+    returned = {line["message_id"]: line["key"] for line in lines if line["outcome"] == "returned"}
+    paced = {object_key for object_key in returned.values() if "/wallet/" in object_key}
+    assert 1 <= len(paced) <= WALLETS - 4, paced
+    expected = {key(table): disposition for table, (disposition, *_) in WAITS.items() if table != "wallet"}
+    dispositions = {line["key"]: line["disposition"] for line in lines if line["outcome"] == "returned"}
+    assert dispositions == expected | dict.fromkeys(paced, "paced")
+    stays_away_as_asked(journey, returned, replied)
+    dies_as_it_was_sent(journey, returned)
 
     # The day is over, and a person has made the dataset.
-    journey.to_bigquery.rule = lambda _request, forward: forward()
+    journey.to_bigquery.rule = pass_on
     dataset = {"datasetReference": {"projectId": "acme-dw", "datasetId": "casino_b"}, "location": "asia-northeast3"}
     journey.warehouse.call("POST", "datasets", dataset)
     journey.allow_receives(50)
@@ -446,22 +430,51 @@ def test_what_may_pass_stays_away_as_its_disposition_says_and_loads_once_from_th
     lines = journey.poll_until(journey.is_empty, 40)
     ends = {line["key"]: line["code"] for line in lines if line["outcome"] == "loaded"}
     # Of two of them the job was there already.
-    adopted = {key("bet"), key("slow")}
-    assert ends == {line["key"]: "job.adopted" if line["key"] in adopted else None for line in returned.values()}
+    there_already = dict.fromkeys([key("bet"), key("slow")], "job.adopted")
+    assert ends == dict.fromkeys(returned.values()) | there_already
     assert journey.dead() == set()
+    loaded = {table: 12 for table in WAITS} | {"wallet": 12 * WALLETS}
+    assert rows(journey) == loaded
 
-    def all_rows() -> dict[str, int]:
-        return rows(journey) | {"account": journey.warehouse.rows("casino_b.account")}
-
-    expected = {table: 12 for table in WAITS} | {"wallet": 12 * WALLETS}
-    assert all_rows() == expected
     # And once more, as SQS may at any time. (The wallets would wait for their turns.)
     bodies = {body for body in journey.bodies.values() if "wallet" not in body}
     for body in bodies:
         journey.send(body)
     lines = journey.poll_until(journey.is_empty, 20)
     assert [line["code"] for line in lines] == ["job.adopted"] * len(bodies)
-    assert all_rows() == expected
+    assert rows(journey) == loaded
+
+
+def stays_away_as_asked(journey: Journey, returned: dict[str, str], replied: float) -> None:
+    """The visibility that was asked for is that of the disposition, and it is in force."""
+    asked = journey.asked()
+    assert set(asked) == set(returned), "each is asked for, and nothing else"
+    for message_id, object_key in returned.items():
+        _, shortest, longest = WAITS[object_key.split("/")[2]]
+        assert shortest <= asked[message_id] <= longest, (object_key, asked[message_id])
+    seen = {}
+    soon = {message_id for message_id, secs in asked.items() if secs <= 10}
+    while not soon <= set(seen):
+        for message_id in journey.visible() - set(seen):
+            seen[message_id] = time.monotonic() - replied
+        assert time.monotonic() - replied < 10 + SLACK_SECS, journey.situation([])
+        time.sleep(0.2)
+    for message_id, secs in seen.items():
+        # The wait was set a little before the reply.
+        assert asked[message_id] - 1.5 < secs < asked[message_id] + SLACK_SECS, returned[message_id]
+    later = {message_id for message_id, secs in asked.items() if secs > 20}
+    assert len(later) >= 3 and not later & journey.visible()
+
+
+def dies_as_it_was_sent(journey: Journey, returned: dict[str, str]) -> None:
+    """Time is turned on for what is still away; with one receive allowed, the next moves every message."""
+    for message_id in returned.keys() - journey.visible():
+        journey.cloud.sqs.change_message_visibility(
+            QueueUrl=journey.queue, ReceiptHandle=journey.handles[message_id], VisibilityTimeout=0
+        )
+    assert journey.poll_until(lambda: len(journey.dead()) == len(returned), 5) == []
+    sent = {message_id: journey.bodies[message_id] for message_id in returned}
+    assert journey.dead_bodies() == sent, "byte for byte"
 
 
 def test_while_bigquery_is_away_messages_wait_and_load_once_it_is_back(journey):
