@@ -244,7 +244,11 @@ impl S3Party {
         let (bucket, prefix) = address.trim_end_matches('/').split_once('/').expect("s3://bucket/prefix");
         let prefix = format!("{prefix}/{}/", SystemClock.unix_ms());
         let real = Below { s3: S3::new(&config), prefix };
-        Self { real, client: Client::new(&config), bucket: bucket.to_owned(), versioned_bucket }
+        // With an endpoint of its own it is a rehearsal, and no server finds buckets in host names.
+        let is_rehearsal = config.endpoint_url().is_some();
+        let client = aws_sdk_s3::config::Builder::from(&config).force_path_style(is_rehearsal).build();
+        let client = Client::from_conf(client);
+        Self { real, client, bucket: bucket.to_owned(), versioned_bucket }
     }
 }
 
