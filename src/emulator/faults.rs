@@ -29,6 +29,8 @@ pub enum Fault {
     Cut,
     /// The answer comes later.
     Delay(Duration),
+    /// No answer comes, and after so long the connection ends.
+    Hang(Duration),
     /// The connection ends after this many bytes of the request's body have arrived. Only before the work.
     CutBody {
         /// How many bytes arrive.

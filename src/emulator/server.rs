@@ -119,6 +119,10 @@ async fn instead(fault: Fault) -> Result<Option<Response<Body>>, CutByFault> {
             tokio::time::sleep(span).await;
             Ok(None)
         }
+        Fault::Hang(span) => {
+            tokio::time::sleep(span).await;
+            Err(CutByFault)
+        }
         Fault::Answer { status, content_type, body } => {
             let mut answer = Response::new(Body::from(body));
             *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

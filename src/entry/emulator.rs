@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use clap::Args;
 
-use crate::emulator::{EmulatorError, Options, start};
+use crate::emulator::{EmulatorError, Limits, Options, start};
 
 /// Run the embedded BigQuery by itself, until Ctrl-C.
 ///
@@ -27,6 +27,9 @@ pub struct EmulatorArgs {
     /// A dataset to start with, such as acme-dw.casino_a@asia-northeast3 (may be repeated)
     #[arg(long = "dataset", value_name = "PROJECT.DATASET[@LOCATION]")]
     pub datasets: Vec<DatasetArg>,
+    /// Let a table change as often as it likes, which BigQuery does not
+    #[arg(long)]
+    pub no_limits: bool,
 }
 
 /// A dataset as the command line names it.
@@ -52,7 +55,9 @@ impl FromStr for DatasetArg {
 /// # Errors
 /// [`EmulatorError`] if the address, the folder or a dataset cannot be used.
 pub async fn run(args: EmulatorArgs) -> Result<(), EmulatorError> {
-    let options = Options { host: args.host, port: args.port, data_dir: args.data, ..Options::default() };
+    let limits = if args.no_limits { Limits::NONE } else { Limits::BIGQUERY };
+    let options =
+        Options { host: args.host, port: args.port, data_dir: args.data, limits, ..Options::default() };
     let running = start(options).await?;
     for DatasetArg { project, dataset, location } in &args.datasets {
         running.ensure_dataset(project, dataset, location).await?;

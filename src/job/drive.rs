@@ -226,7 +226,14 @@ impl Driver {
         loop {
             let answer = self.warehouse.insert(planned, Arc::clone(&self.objects), load.deadline).await;
             let failure = match answer {
-                Ok(Inserted::Created(record)) => return Ok(Found { record, origin: Origin::Made }),
+                Ok(Inserted::Created(record)) => {
+                    let (found, origin) = match adopt(load, load.job(attempt), record) {
+                        Ok(found) => (found, Origin::Made),
+                        // An answer about another load proves only that the id is taken: the record decides.
+                        Err(_) => (self.read_existing(load, attempt).await?, Origin::Asked),
+                    };
+                    return Ok(Found { origin, ..found });
+                }
                 Ok(Inserted::Exists) => {
                     let found = self.read_existing(load, attempt).await?;
                     let origin = if sends > 1 { Origin::Asked } else { found.origin };
@@ -251,13 +258,15 @@ impl Driver {
             if out_of_time || !failure.may_have_happened() {
                 return Err(load.call_error(failure));
             }
-            if let Some(found) = self.look(load, attempt).await? {
-                return Ok(Found { origin: Origin::Asked, ..found });
+            match self.look(load, attempt).await {
+                Ok(Some(found)) => return Ok(Found { origin: Origin::Asked, ..found }),
+                Ok(None) if sends < SENDS_PER_JOB => sends += 1,
+                Ok(None) => return Err(load.call_error(failure)),
+                Err(error @ JobError::Call { source: CallError::Denied { .. }, .. }) => return Err(error),
+                // The look says nothing new, so what was said of the insertion stands: it may have happened.
+                Err(JobError::Call { .. }) => return Err(load.call_error(failure)),
+                Err(error) => return Err(error),
             }
-            if sends == SENDS_PER_JOB {
-                return Err(load.call_error(failure));
-            }
-            sends += 1;
         }
     }
 
@@ -361,7 +370,8 @@ impl Driver {
             // Somebody made this job by hand: the file itself has to say what it holds.
             (None, None) => self.footers.read(load.object).await?.footer.row_count,
         };
-        if record.output_rows != Some(file_rows) {
+        // A number that is not told counts as none: the rows of a file without any are in all the same.
+        if record.output_rows.unwrap_or(0) != file_rows {
             let output_rows = record.output_rows;
             return Err(JobError::RowMismatch { job: Box::new(load.job(attempt)), file_rows, output_rows });
         }
@@ -429,8 +439,9 @@ impl Driver {
                 // What ended before our eyes cannot have been redriven since, whatever the clocks say.
                 let sent_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
                 let redriven_since = sent_since && !ended_here;
-                // Whoever made a later attempt had a reason to, such as a schema that moved: its word counts.
-                if redriven_since || (!seen.asked_here && self.look(load, attempt + 1).await?.is_some()) {
+                if redriven_since
+                    || (!seen.asked_here && self.is_outdated(load, attempt, record, failure).await?)
+                {
                     return Ok(());
                 }
                 let reason = failure.reason.clone();
@@ -447,6 +458,29 @@ impl Driver {
                 progress.planned_with.as_ref().is_none_or(|planned| planned.columns != now.columns)
             }
             TableLookup::NoTable | TableLookup::NoDataset => progress.planned_with.is_some(),
+        })
+    }
+
+    /// Whether a failure that another receive planned for is no longer the last word. Either a later attempt was made:
+    /// whoever made it had a reason to. Or the schema moved, of which one thing is certain: a table that came after
+    /// the job was not known to its plan. (What that plan knew of an older table, nobody knows any more.)
+    async fn is_outdated(
+        &self,
+        load: &Load<'_>,
+        attempt: u32,
+        record: &JobRecord,
+        failure: &JobFailure,
+    ) -> Result<bool, JobError> {
+        if self.look(load, attempt + 1).await?.is_some() {
+            return Ok(true);
+        }
+        if judge(&failure.reason) != Verdict::MayPassIfSchemaMoved {
+            return Ok(false);
+        }
+        let table = self.tables.get(&load.route.destination, load.deadline).await;
+        Ok(match table.map_err(|e| load.call_error(e))? {
+            TableLookup::Found(table) => record.created_ms.is_some_and(|made_ms| table.created_ms > made_ms),
+            TableLookup::NoTable | TableLookup::NoDataset => false,
         })
     }
 }

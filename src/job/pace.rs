@@ -23,8 +23,8 @@ const LOADS_AT_ONCE: usize = 4;
 /// The gap between two loads after the first refusal: twice what BigQuery's limit would be for a process alone.
 const FIRST_GAP: Duration = Duration::from_secs(4);
 
-/// The same for a partitioned table, which takes ten times as many.
-const FIRST_GAP_PARTITIONED: Duration = Duration::from_millis(400);
+/// The same for a partitioned table, which takes ten times as many: it is missed less easily, so it begins more slowly.
+const FIRST_GAP_PARTITIONED: Duration = Duration::from_millis(600);
 
 /// No gap grows beyond this: a minute's file must find its turn within the minute.
 const LONGEST_GAP: Duration = Duration::from_secs(60);
@@ -42,8 +42,9 @@ const TRY_AGAIN_AFTER: [Duration; 2] = [Duration::from_secs(2), Duration::from_s
 /// The span over which BigQuery counts.
 const COUNTED_OVER: Duration = Duration::from_secs(10);
 
-/// How long an object waits for its turn within the receive. Longer would keep a worker from other tables.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an object waits for its turn within the receive: a gap, within these bounds. Longer would keep a worker from
+/// other tables.
+const PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(2));
 
 /// No message is sent away for longer; it asks for another turn then.
 const LONGEST_AWAY: Duration = Duration::from_secs(600);
@@ -186,7 +187,8 @@ impl State {
         };
         let places = if limited.probing { 1 } else { LOADS_AT_ONCE };
         let begins_at = limited.next_start.max(now);
-        let is_near = begins_at <= now + PATIENCE && begins_at < deadline.instant();
+        let patience = limited.gap.clamp(PATIENCE.0, PATIENCE.1);
+        let is_near = begins_at <= now + patience && begins_at < deadline.instant();
         if self.in_flight >= places || !is_near {
             return Asked::NotNow(limited.give_turn(now));
         }

@@ -18,12 +18,18 @@ mod google;
 mod handler;
 mod handler_over_http;
 mod job_ids;
+mod jobs_over_http;
+mod kills_and_load;
+#[path = "../support/runtime_api.rs"]
+mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
 mod objects;
 mod outage;
 mod pace;
 mod plans;
+#[path = "../support/process/mod.rs"]
+mod process;
 mod queue;
 mod route_properties;
 mod runtime_api;

@@ -11,9 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-#[path = "../support/runtime_api.rs"]
-mod server;
-use server::{Answer, Function};
+use crate::lambda_api::{Answer, Function};
 
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
 

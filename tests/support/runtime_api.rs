@@ -51,7 +51,7 @@ struct Api {
     answers: mpsc::Sender<(String, Answer)>,
 }
 
-/// Longer than any answer takes; only a process that is stuck gets there.
+/// How long after its deadline an answer is waited for; only a process that is stuck gets there.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Function {
@@ -95,12 +95,29 @@ impl Function {
         let event = Event { id: id.clone(), deadline_ms, payload: event.to_string() };
         self.events.send(event).await.expect("the API is up");
         let mut answers = self.answers.lock().await;
-        let answer = tokio::time::timeout(PATIENCE, answers.recv()).await;
+        let answer = tokio::time::timeout(time + PATIENCE, answers.recv()).await;
         let (answered_id, answer) = answer
             .unwrap_or_else(|_| panic!("no answer; its output:\n{}", self.output()))
             .expect("the API is up");
         assert!(answered_id == id || matches!(answer, Answer::InitError(_)), "{answered_id} is not {id}");
         answer
+    }
+
+    /// The id of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the process by SIGKILL, if it has not ended by itself, and gives all that it has written.
+    pub(crate) fn end(mut self) -> String {
+        self.stop();
+        self.output()
+    }
+
+    fn stop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+        self.serving.abort();
     }
 
     /// All that the process has written so far.
@@ -111,15 +128,13 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        // It may have ended by itself; either way it is gone afterwards.
-        drop(self.process.kill());
-        drop(self.process.wait());
-        self.serving.abort();
+        self.stop();
     }
 }
 
+/// The time of day, in milliseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "a deadline of Lambda is a time of day")]
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     u64::try_from(since_1970.as_millis()).expect("a clock before the year 584,556,019")
 }

@@ -51,7 +51,11 @@ pub(super) async fn job(
         let mut url = http.url(&settings.api_url(), &["projects", &job.project, "jobs", &job.id])?;
         url.query_pairs_mut().append_pair("location", &job.location);
         match GET_JOB.by_hand_if_untold(http, deadline, reply, url).await? {
-            Ok(record) => Ok(Some(record)),
+            Ok(record) if record.id == job.id => Ok(Some(record)),
+            Ok(record) => {
+                let detail = format!("the answer is about another job, {:?}", record.id);
+                Err(Effect::Read.no_answer(GET_JOB.call, detail))
+            }
             Err(refusal) if is_no_job(&refusal) => Ok(None),
             Err(refusal) => Err(refusal.into_error(GET_JOB.call, Effect::Read)),
         }

@@ -82,14 +82,19 @@ impl Upload<'_> {
     /// Sends chunk after chunk; `None` if the session is gone.
     async fn fill(&mut self, session: &Url) -> Result<Option<Inserted>, InsertError> {
         let total = self.source.total_bytes();
-        let mut fruitless = 0;
+        let (mut fruitless, mut furthest_bytes) = (0, 0);
         let mut ask = false;
         loop {
-            let before = self.progress.persisted_bytes;
-            let step = if ask { self.ask(session).await? } else { self.send_chunk(session).await? };
+            let asked = ask;
+            let step = if asked { self.ask(session).await? } else { self.send_chunk(session).await? };
             let (detail, wait) = match step {
                 Step::Ended(inserted) => return Ok(Some(inserted)),
                 Step::Gone => return Ok(None),
+                // What was kept is kept, by the protocol. Less counts only when the question confirms it.
+                Step::Persisted(bytes) if bytes < self.progress.persisted_bytes && !asked => {
+                    ask = true;
+                    (format!("the upload fell back to {bytes} of {total} bytes"), None)
+                }
                 Step::Persisted(bytes) => {
                     self.progress.persisted_bytes = bytes;
                     // All is there, but the job was not in the answer.
@@ -101,7 +106,9 @@ impl Upload<'_> {
                     (detail, wait)
                 }
             };
-            fruitless = if self.progress.persisted_bytes > before { 0 } else { fruitless + 1 };
+            // Falling back and catching up again is no progress.
+            fruitless = if self.progress.persisted_bytes > furthest_bytes { 0 } else { fruitless + 1 };
+            furthest_bytes = furthest_bytes.max(self.progress.persisted_bytes);
             if fruitless > FRUITLESS {
                 return Err(self.no_answer(detail));
             }
@@ -156,10 +163,12 @@ impl Upload<'_> {
             return Ok(Step::Unclear { detail: "the token was refused".to_owned(), wait: None });
         }
         match self.step(&answer, total) {
-            // It is the question that was refused. What became of the last byte, it does not say.
-            Err(InsertError::Call(error)) if self.progress.complete => {
-                Ok(Step::Unclear { detail: error.to_string(), wait: None })
-            }
+            // It is the question that was refused. What became of the last byte, it does not say; the job's record
+            // may. Who is denied once is denied again, so that is not asked a second time.
+            Err(InsertError::Call(error)) if self.progress.complete => match error {
+                CallError::Denied { .. } => Err(self.no_answer(error.to_string())),
+                error => Ok(Step::Unclear { detail: error.to_string(), wait: None }),
+            },
             step => step,
         }
     }
