@@ -10,6 +10,7 @@ mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
 mod corpora;
+mod clouds;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
