@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use tracing::Level;
+use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -27,7 +27,7 @@ pub enum Format {
 pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
     let filter = EnvFilter::try_new(directives.unwrap_or(default_level))
         .unwrap_or_else(|_| EnvFilter::new(default_level));
-    let ours = filter_fn(|metadata| *metadata.level() <= Level::INFO || is_ours(metadata.target()));
+    let ours = filter_fn(admits);
     let registry = tracing_subscriber::registry().with(filter);
     // A second `init` in one process (tests) keeps the first subscriber.
     let _already_set = match format {
@@ -76,6 +76,11 @@ fn is_obeyed(c: char) -> bool {
 fn escaped(text: &str) -> String {
     let escape = |c: char| if is_obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     text.chars().map(escape).collect()
+}
+
+/// Whether a line may be written at all, whatever `RUST_LOG` says.
+pub fn admits(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() <= Level::INFO || is_ours(metadata.target())
 }
 
 fn is_ours(target: &str) -> bool {

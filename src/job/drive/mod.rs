@@ -73,6 +73,8 @@ struct Progress {
     planned_with: Option<TableInfo>,
     jobs_made: u32,
     last_failure: Option<FailedJob>,
+    /// The next attempt, where judging the one before has found it.
+    seen_next: Option<Found>,
     waiting_since: Option<Instant>,
     /// Held until this receive has done with the object.
     turn: Option<Turn>,
@@ -116,9 +118,10 @@ impl Driver {
         let mut progress = Progress::default();
         let mut look_first = !load.receipt.is_fresh();
         for attempt in 0..ATTEMPTS_MAX {
-            let found = match look_first {
-                true => self.look(load, attempt).await?,
-                false => None,
+            let found = match progress.seen_next.take() {
+                Some(found) => Some(found),
+                None if look_first => self.look(load, attempt).await?,
+                None => None,
             };
             let found = match found {
                 Some(found) => found,

@@ -80,7 +80,7 @@ impl Driver {
         record: &JobRecord,
         failure: &JobFailure,
         seen: Seen,
-        progress: &Progress,
+        progress: &mut Progress,
     ) -> Result<(), JobError> {
         let ended_here = seen.asked_here || !seen.was_done;
         let job = Box::new(load.job(attempt));
@@ -100,7 +100,8 @@ impl Driver {
                 let sent_since = record.ended_ms.is_some_and(|ended_ms| load.receipt.sent_after(ended_ms));
                 let redriven_since = sent_since && !ended_here;
                 if redriven_since
-                    || (!seen.asked_here && self.is_outdated(load, attempt, record, failure).await?)
+                    || (!seen.asked_here
+                        && self.is_outdated(load, attempt, record, failure, progress).await?)
                 {
                     return Ok(());
                 }
@@ -130,8 +131,10 @@ impl Driver {
         attempt: u32,
         record: &JobRecord,
         failure: &JobFailure,
+        progress: &mut Progress,
     ) -> Result<bool, JobError> {
-        if self.look(load, attempt + 1).await?.is_some() {
+        progress.seen_next = self.look(load, attempt + 1).await?;
+        if progress.seen_next.is_some() {
             return Ok(true);
         }
         if judge(&failure.reason) != Verdict::MayPassIfSchemaMoved {
