@@ -1,5 +1,7 @@
 //! Logs: JSON lines in Lambda, readable on a terminal.
 
+use std::io::{self, Write};
+
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -32,7 +34,7 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
         Format::Json => {
             let layer =
                 fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-            registry.with(layer.with_filter(ours)).try_init()
+            registry.with(layer.with_writer(|| Printable(std::io::stdout())).with_filter(ours)).try_init()
         }
         Format::Terminal => {
             let layer = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
@@ -43,6 +45,37 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(code = "bug.panic", location, "panicked: {}", panic_message(panic.payload()));
     }));
+}
+
+/// Writes lines of JSON in which every character can be printed. JSON itself escapes line ends and the control
+/// characters of ASCII; a key may have others that a terminal or a browser obeys, such as marks that turn the
+/// direction of what follows. Outside of ASCII there is nothing but texts in JSON, and there an escape means the same.
+struct Printable<W>(W);
+
+impl<W: Write> Write for Printable<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) if text.contains(is_obeyed) => self.0.write_all(escaped(text).as_bytes())?,
+            Ok(_) | Err(_) => self.0.write_all(line)?,
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A character that is not shown but done: a control character, a line end of Unicode's, a mark of direction.
+fn is_obeyed(c: char) -> bool {
+    let is_mark =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    is_mark || (c.is_control() && c != '\n')
+}
+
+fn escaped(text: &str) -> String {
+    let escape = |c: char| if is_obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(escape).collect()
 }
 
 /// Whether a line may be written at all, whatever `RUST_LOG` says.

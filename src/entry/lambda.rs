@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::cloud::{Clock, Deadline};
 use crate::entry::mapping_store::MappingStore;
 use crate::entry::redelivery::Redelivery;
-use crate::event::{Notice, QueueArn, Receipt};
+use crate::event::{EventError, Notice, QueueArn, Receipt};
 use crate::job::drive::LEAST_TIME_FOR_A_JOB;
 use crate::outcome::record::{Known, Record};
 use crate::outcome::reply::{Reply, Unproven, WholeBatch};
@@ -25,6 +25,11 @@ use crate::telemetry::{self, panic_message};
 /// The messages of one batch at most: Lambda's own limit for a standard queue
 /// (<https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html>).
 const MESSAGES_PER_BATCH: usize = 10_000;
+
+/// The records of one batch at most, in messages that hold several. A batch has 6 MB, and a record that names an object
+/// takes more than 120 bytes of them, so what announces more announces nothing that could be loaded; each record
+/// would still cost a piece of work and a line of the log. S3 sends one record in a message, and those always pass.
+const RECORDS_PER_BATCH: usize = 50_000;
 
 /// How many objects are worked on at once. A load is mostly waiting; sixteen uploads fill a Lambda's network, and
 /// hold under a MiB each.
@@ -135,6 +140,9 @@ impl Returned {
         }
     }
 }
+
+/// What a message holds: a notice or an error for each of its records.
+type Notices = Vec<Result<Notice, StepError>>;
 
 /// One object of one message.
 struct Piece {
@@ -338,6 +346,21 @@ fn receive(record: &RawValue) -> (Arc<Receipt>, Option<String>) {
     }
 }
 
+/// What a message holds, or, of several records for which the batch has no room left, one error.
+fn admit(notices: Notices, records_left: &mut usize) -> Notices {
+    let records = notices.len();
+    if records <= 1 {
+        return notices;
+    }
+    match records_left.checked_sub(records) {
+        Some(left) => {
+            *records_left = left;
+            notices
+        }
+        None => vec![Err(EventError::TooManyRecords { records, limit: *records_left }.into())],
+    }
+}
+
 /// Takes every message apart into its objects, and notes how many each has.
 fn take_apart(
     messages: Vec<(Arc<Receipt>, Option<String>)>,
@@ -345,6 +368,7 @@ fn take_apart(
     nothing_to_load: impl Fn(&Receipt),
 ) -> Vec<Piece> {
     let mut pieces = Vec::with_capacity(messages.len());
+    let mut records_left = RECORDS_PER_BATCH;
     for (message, (receipt, body)) in messages.into_iter().enumerate() {
         let notices =
             match std::panic::catch_unwind(|| pipeline::notices(body.as_deref().unwrap_or_default())) {
@@ -354,6 +378,7 @@ fn take_apart(
                     vec![Err(StepError::Panicked { message: panic_message(panic.as_ref()).to_owned() })]
                 }
             };
+        let notices = admit(notices, &mut records_left);
         unproven.has_records(message, notices.len());
         if notices.is_empty() {
             nothing_to_load(&receipt);

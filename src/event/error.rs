@@ -37,7 +37,7 @@ pub enum EventError {
         source: Box<EventError>,
     },
     /// The notification announces more records than are admitted.
-    #[error("notification of {records} records, more than the {limit} that are admitted")]
+    #[error("notification of {records} records where at most {limit} are admitted")]
     TooManyRecords {
         /// How many there are.
         records: usize,

@@ -7,7 +7,6 @@
 pub mod drive;
 pub mod error;
 pub mod footers;
-mod found;
 pub mod id;
 pub mod load;
 pub mod pace;

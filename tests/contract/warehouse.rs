@@ -21,25 +21,53 @@ use dms2bq::route::TableRef;
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
-pub(super) const PROJECT: &str = "acme-dw";
-pub(super) const LOCATION: &str = "asia-northeast3";
-pub(super) const DATASET: &str = "casino_a";
+/// Where a party's jobs and tables are.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) project: String,
+    pub(super) location: String,
+    pub(super) dataset: String,
+    /// What every job id and table name ends with, so that one run does not meet the jobs of another.
+    pub(super) suffix: String,
+    /// A project in which there is no job of ours, and where we may look for one.
+    pub(super) other_project: Option<String>,
+}
+
+impl Place {
+    /// The place of what starts empty.
+    pub(super) fn made_up() -> Self {
+        Self {
+            project: "acme-dw".to_owned(),
+            location: "asia-northeast3".to_owned(),
+            dataset: "casino_a".to_owned(),
+            suffix: String::new(),
+            other_project: Some("other-project".to_owned()),
+        }
+    }
+
+    /// A location in which there is no dataset of ours.
+    fn elsewhere(&self) -> String {
+        let other = if self.location.eq_ignore_ascii_case("EU") { "US" } else { "EU" };
+        other.to_owned()
+    }
+}
 
 /// An implementation of [`Warehouse`], and the few things that the trait itself does not do.
 #[async_trait]
 pub(super) trait Party: Send + Sync {
     /// What is examined.
     fn warehouse(&self) -> &dyn Warehouse;
-    /// Makes a dataset.
-    async fn create_dataset(&self, project: &str, dataset: &str, location: &str);
+    /// Where its jobs and tables are to be.
+    fn place(&self) -> Place;
+    /// Makes the place's dataset, unless it is there.
+    async fn create_dataset(&self, place: &Place);
     /// The rows that a table holds.
     async fn row_count(&self, table: &TableRef) -> u64;
 }
 
 /// Holds a party to every clause.
 pub(super) async fn examine(party: &dyn Party) {
-    party.create_dataset(PROJECT, DATASET, LOCATION).await;
-    let bench = Bench { party, objects: Arc::new(MemoryObjects::new()) };
+    let bench = Bench::new(party).await;
     an_unknown_job_is_none(&bench).await;
     a_job_is_known_in_its_own_location_only(&bench).await;
     a_load_brings_all_rows_and_keeps_its_record(&bench).await;
@@ -61,28 +89,29 @@ pub(super) async fn examine(party: &dyn Party) {
 }
 
 async fn an_unknown_job_is_none(bench: &Bench<'_>) {
-    assert_eq!(bench.get(&job_ref("unknown_0")).await, None);
+    assert_eq!(bench.get(&bench.job_ref("unknown_0")).await, None);
 }
 
 async fn a_job_is_known_in_its_own_location_only(bench: &Bench<'_>) {
     let load = bench.load("located_0", "located", file(&ids(0..3)));
     bench.finish(&load).await;
-    let elsewhere = JobRef { location: "EU".to_owned(), ..load.job.clone() };
+    let elsewhere = JobRef { location: bench.place.elsewhere(), ..load.job.clone() };
     assert_eq!(bench.get(&elsewhere).await, None);
-    let of_another_project = JobRef { project: "other-project".to_owned(), ..load.job };
-    assert_eq!(bench.get(&of_another_project).await, None);
+    if let Some(project) = bench.place.other_project.clone() {
+        assert_eq!(bench.get(&JobRef { project, ..load.job }).await, None);
+    }
 }
 
 async fn a_load_brings_all_rows_and_keeps_its_record(bench: &Bench<'_>) {
     let load = bench.load("whole_0", "whole", file(&ids(0..1000)));
     let Ok(Inserted::Created(made)) = bench.insert(&load).await else { panic!("the id is free") };
-    assert_eq!(made.id, "whole_0");
+    assert_eq!(made.id, load.job.id);
     let record = bench.settled(&load.job).await;
     assert_eq!(record.state, JobState::Succeeded);
     assert_eq!(record.output_rows, Some(1000));
-    assert_eq!(record.destination, Some(table_ref("whole")));
+    assert_eq!(record.destination, Some(bench.table_ref("whole")));
     assert_eq!(record.labels.get("object").map(String::as_str), Some("0123456789abcdef"));
-    assert_eq!(bench.party.row_count(&table_ref("whole")).await, 1000);
+    assert_eq!(bench.party.row_count(&bench.table_ref("whole")).await, 1000);
 
     let info = bench.table("whole").await;
     let names: Vec<&str> = info.columns.iter().map(|column| column.name.as_str()).collect();
@@ -100,7 +129,7 @@ async fn a_taken_id_is_told_and_nothing_is_loaded_again(bench: &Bench<'_>) {
     assert_eq!(bench.insert(&load).await.expect("an answer"), Inserted::Exists);
     let other = bench.load("taken_0", "taken_otherwise", large_file());
     assert_eq!(bench.insert(&other).await.expect("an answer"), Inserted::Exists);
-    assert_eq!(bench.party.row_count(&table_ref("taken")).await, 10);
+    assert_eq!(bench.party.row_count(&bench.table_ref("taken")).await, 10);
     assert_eq!(bench.lookup("taken_otherwise").await, TableLookup::NoTable);
 }
 
@@ -148,7 +177,7 @@ async fn a_missing_or_replaced_object_makes_no_job(bench: &Bench<'_>) {
 
 async fn a_missing_dataset_is_told_from_a_missing_table(bench: &Bench<'_>) {
     assert_eq!(bench.lookup("nothing_here").await, TableLookup::NoTable);
-    let nowhere = TableRef { dataset: "no_such_dataset".to_owned(), ..table_ref("nothing_here") };
+    let nowhere = TableRef { dataset: "no_such_dataset".to_owned(), ..bench.table_ref("nothing_here") };
     let lookup = bench.party.warehouse().get_table(&nowhere, ample()).await.expect("an answer");
     assert_eq!(lookup, TableLookup::NoDataset);
 }
@@ -161,8 +190,8 @@ async fn a_load_into_a_missing_dataset_brings_nothing(bench: &Bench<'_>) {
 
 async fn a_dataset_is_found_in_its_own_location_only(bench: &Bench<'_>) {
     let mut load = bench.load("elsewhere_0", "elsewhere", file(&ids(0..3)));
-    load.job.location = "EU".to_owned();
-    load.resource["jobReference"]["location"] = json!("EU");
+    load.job.location = bench.place.elsewhere();
+    load.resource["jobReference"]["location"] = json!(load.job.location);
     bench.assert_not_found(&load).await;
 }
 
@@ -188,7 +217,7 @@ async fn parts_follow_each_other(bench: &Bench<'_>) {
         assert_eq!(load.content_length_bytes(), bytes.len() as u64);
         assert_eq!(bench.finish(&load).await.state, JobState::Succeeded, "{name}");
     }
-    assert_eq!(bench.party.row_count(&table_ref("parts")).await, 500 + LARGE_ROWS as u64);
+    assert_eq!(bench.party.row_count(&bench.table_ref("parts")).await, 500 + LARGE_ROWS as u64);
 }
 
 async fn a_partitioned_table_is_told_as_such(bench: &Bench<'_>) {
@@ -213,12 +242,12 @@ async fn a_new_column_is_added_and_a_new_required_one_is_refused(bench: &Bench<'
         matches!(refused.state, JobState::Failed(JobFailure { ref reason, .. }) if reason == "invalid"),
         "{refused:?}"
     );
-    assert_eq!(bench.party.row_count(&table_ref("wider")).await, 3);
+    assert_eq!(bench.party.row_count(&bench.table_ref("wider")).await, 3);
     let added = bench.finish(&bench.load("wider_2", "wider", wider(true))).await;
     assert_eq!(added.state, JobState::Succeeded);
     let info = bench.table("wider").await;
     assert_eq!((info.columns[2].name.as_str(), info.columns[2].mode), ("extra", ColumnMode::Nullable));
-    assert_eq!(bench.party.row_count(&table_ref("wider")).await, 5);
+    assert_eq!(bench.party.row_count(&bench.table_ref("wider")).await, 5);
 }
 
 async fn a_column_whose_type_changed_is_refused(bench: &Bench<'_>) {
@@ -230,7 +259,7 @@ async fn a_column_whose_type_changed_is_refused(bench: &Bench<'_>) {
         matches!(refused.state, JobState::Failed(JobFailure { ref reason, .. }) if reason == "invalid"),
         "{refused:?}"
     );
-    assert_eq!(bench.party.row_count(&table_ref("typed")).await, 3);
+    assert_eq!(bench.party.row_count(&bench.table_ref("typed")).await, 3);
 }
 
 async fn loads_at_the_same_time_each_bring_their_rows(bench: &Bench<'_>) {
@@ -241,7 +270,7 @@ async fn loads_at_the_same_time_each_bring_their_rows(bench: &Bench<'_>) {
     for record in ended {
         assert_eq!(record.state, JobState::Succeeded);
     }
-    assert_eq!(bench.party.row_count(&table_ref("busy")).await, 1 + 100 + 200 + 300 + 400);
+    assert_eq!(bench.party.row_count(&bench.table_ref("busy")).await, 1 + 100 + 200 + 300 + 400);
 }
 
 async fn nothing_is_begun_after_the_deadline(bench: &Bench<'_>) {
@@ -252,18 +281,36 @@ async fn nothing_is_begun_after_the_deadline(bench: &Bench<'_>) {
     assert!(matches!(error, InsertError::Call(CallError::OutOfTime { sent: false, .. })), "{error:?}");
     let error = warehouse.get_job(&load.job, passed).await.expect_err("too late");
     assert!(matches!(error, CallError::OutOfTime { sent: false, .. }), "{error:?}");
-    let error = warehouse.get_table(&table_ref("late"), passed).await.expect_err("too late");
+    let error = warehouse.get_table(&bench.table_ref("late"), passed).await.expect_err("too late");
     assert!(matches!(error, CallError::OutOfTime { sent: false, .. }), "{error:?}");
     assert_eq!(bench.get(&load.job).await, None);
 }
 
 /// The party, and the objects that it loads.
 pub(super) struct Bench<'a> {
-    pub(super) party: &'a dyn Party,
-    pub(super) objects: Arc<MemoryObjects>,
+    party: &'a dyn Party,
+    objects: Arc<MemoryObjects>,
+    place: Place,
 }
 
-impl Bench<'_> {
+impl<'a> Bench<'a> {
+    /// A bench over a party, and the dataset on it.
+    pub(super) async fn new(party: &'a dyn Party) -> Self {
+        let place = party.place();
+        party.create_dataset(&place).await;
+        Self { party, objects: Arc::new(MemoryObjects::new()), place }
+    }
+
+    fn job_ref(&self, id: &str) -> JobRef {
+        let Place { project, location, suffix, .. } = self.place.clone();
+        JobRef { project, location, id: format!("{id}{suffix}") }
+    }
+
+    pub(super) fn table_ref(&self, table: &str) -> TableRef {
+        let Place { project, dataset, suffix, .. } = self.place.clone();
+        TableRef { project, dataset, table: format!("{table}{suffix}") }
+    }
+
     fn objects(&self) -> Arc<dyn Objects> {
         Arc::clone(&self.objects) as Arc<dyn Objects>
     }
@@ -273,7 +320,9 @@ impl Bench<'_> {
         let length_bytes = bytes.len() as u64;
         let object: Object = self.objects.put("landing", job_id, bytes);
         let part = Part::Range { object, offset_bytes: 0, length_bytes };
-        LoadJob { job: job_ref(job_id), resource: resource(job_id, table), parts: vec![part] }
+        let (job, table) = (self.job_ref(job_id), self.table_ref(table));
+        let resource = resource(&job, &table);
+        LoadJob { job, resource, parts: vec![part] }
     }
 
     pub(super) async fn insert(&self, load: &LoadJob) -> Result<Inserted, InsertError> {
@@ -308,7 +357,7 @@ impl Bench<'_> {
     }
 
     async fn lookup(&self, table: &str) -> TableLookup {
-        self.party.warehouse().get_table(&table_ref(table), ample()).await.expect("an answer")
+        self.party.warehouse().get_table(&self.table_ref(table), ample()).await.expect("an answer")
     }
 
     async fn table(&self, table: &str) -> TableInfo {
@@ -339,20 +388,13 @@ fn ample() -> Deadline {
     Deadline::at(SystemClock.now() + Duration::from_secs(60))
 }
 
-fn job_ref(id: &str) -> JobRef {
-    JobRef { project: PROJECT.to_owned(), location: LOCATION.to_owned(), id: id.to_owned() }
-}
-
-pub(super) fn table_ref(table: &str) -> TableRef {
-    TableRef { project: PROJECT.to_owned(), dataset: DATASET.to_owned(), table: table.to_owned() }
-}
-
-fn resource(job_id: &str, table: &str) -> Value {
+fn resource(job: &JobRef, table: &TableRef) -> Value {
     json!({
-        "jobReference": {"projectId": PROJECT, "location": LOCATION, "jobId": job_id},
+        "jobReference": {"projectId": job.project, "location": job.location, "jobId": job.id},
         "configuration": {
             "load": {
-                "destinationTable": {"projectId": PROJECT, "datasetId": DATASET, "tableId": table},
+                "destinationTable":
+                    {"projectId": table.project, "datasetId": table.dataset, "tableId": table.table},
                 "sourceFormat": "PARQUET",
                 "createDisposition": "CREATE_IF_NEEDED",
                 "writeDisposition": "WRITE_APPEND",

@@ -185,6 +185,11 @@ impl WatchedObjects {
         self.calls.lock().unwrap().get(key).copied().unwrap_or(0)
     }
 
+    /// The keys that S3 was asked about, sorted.
+    pub(crate) fn keys_called(&self) -> Vec<String> {
+        self.calls.lock().unwrap().keys().cloned().collect()
+    }
+
     fn note(&self, key: &str) {
         *self.calls.lock().unwrap().entry(key.to_owned()).or_default() += 1;
     }

@@ -126,7 +126,7 @@ fn ten_thousand_records_are_admitted_in_their_order() {
 fn more_records_than_that_are_refused_whole() {
     let error = event::read(&notification(MAX_RECORDS + 1)).unwrap_err();
     assert_eq!(error.code(), "event.too_many_records");
-    assert_eq!(error.to_string(), "notification of 10001 records, more than the 10000 that are admitted");
+    assert_eq!(error.to_string(), "notification of 10001 records where at most 10000 are admitted");
 }
 
 #[test]

@@ -4,10 +4,13 @@
 
 mod batch_bench;
 mod cases;
+mod cases_answers;
 mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
+mod corpora;
+mod clouds;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
@@ -16,6 +19,7 @@ mod footer;
 mod google;
 mod handler;
 mod handler_over_http;
+mod hostile;
 mod job_ids;
 mod jobs_over_http;
 mod kills_and_load;
@@ -39,6 +43,7 @@ mod tidy;
 mod emulator;
 mod twins;
 mod warehouse;
+mod what_hurt_others;
 
 // What the benches share with the tests.
 #[path = "../support/event_source.rs"]

@@ -1,12 +1,12 @@
-//! Who keeps the contract of `Objects`: memory, a local folder, and S3 as moto and LocalStack see it.
+//! Who keeps the contract of `Objects`: memory, a local folder, and S3 as moto, LocalStack and AWS see it.
 //!
-//! The last two want a server. `./test` starts both and names them in the environment; without, the test says loudly
-//! that it was skipped.
+//! The last three are examined where the environment names them; without, the tests say loudly that they were skipped.
+//! `./test` starts moto and LocalStack.
 
 #[path = "../contract/objects.rs"]
 mod contract;
 
-use std::io::Write;
+use std::ops::Range;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
@@ -17,14 +17,17 @@ use aws_sdk_s3::types::{
 };
 use bytes::Bytes;
 use contract::{Party, examine};
-use dms2bq::cloud::Objects;
 use dms2bq::cloud::aws::mappings::{MappingsError, S3Folder, read_mappings};
 use dms2bq::cloud::aws::{self, S3};
+use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::folder::Folder;
 use dms2bq::cloud::memory::objects::MemoryObjects;
+use dms2bq::cloud::{self, Clock, ObjectHead, Objects, ObjectsError, Tail};
 use dms2bq::object::{ETag, Object, ObjectRef, VersionId};
 use dms2bq::route::MappingFile;
 use tempfile::TempDir;
+
+use crate::clouds::named_by;
 
 #[tokio::test]
 async fn memory_keeps_the_contract_of_objects() {
@@ -147,21 +150,23 @@ async fn s3_as_localstack_sees_it_keeps_the_contract_of_objects() {
     examine_s3_at("DMS2BQ_TEST_LOCALSTACK").await;
 }
 
-#[expect(clippy::disallowed_methods, reason = "the test command hands the servers over in the environment")]
 async fn examine_s3_at(variable: &str) {
-    match std::env::var(variable) {
-        Ok(endpoint) => {
-            let party = S3Party::at(&endpoint).await;
-            examine(&party).await;
-            mappings_are_read_from_their_folder_alone(&party).await;
-            what_is_no_folder_of_mappings_is_an_error(&party).await;
-        }
-        // Past the capture of the test harness, which would swallow it.
-        Err(_) => {
-            writeln!(std::io::stderr(), "skipped: the contract of Objects, since {variable} is not set")
-                .expect("an open stderr")
-        }
-    }
+    let Some(endpoint) = named_by(variable, "the contract of Objects") else { return };
+    examine_s3(&S3Party::at(&endpoint).await).await;
+}
+
+#[tokio::test]
+async fn s3_itself_keeps_the_contract_of_objects() {
+    let variable = "DMS2BQ_TEST_S3_BUCKET";
+    let Some(address) = named_by(variable, "the contract of Objects over S3 itself") else { return };
+    let versioned = named_by("DMS2BQ_TEST_S3_VERSIONED_BUCKET", "what it says of versions, over S3 itself");
+    examine_s3(&S3Party::below(&address, versioned).await).await;
+}
+
+async fn examine_s3(party: &S3Party) {
+    examine(party).await;
+    mappings_are_read_from_their_folder_alone(party).await;
+    what_is_no_folder_of_mappings_is_an_error(party).await;
 }
 
 async fn mappings_are_read_from_their_folder_alone(party: &S3Party) {
@@ -173,15 +178,16 @@ async fn mappings_are_read_from_their_folder_alone(party: &S3Party) {
     for prefix in ["config/mappings", "config/mappings/"] {
         let files = read_from(party, &party.bucket, prefix).await.expect("mappings");
         let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-        let address = format!("s3://{}/config/mappings", party.bucket);
+        let address = format!("s3://{}/{}config/mappings", party.bucket, party.real.prefix);
         assert_eq!(names, [format!("{address}/a.json"), format!("{address}/b.json")]);
         assert_eq!(files[0].text, r#"{ "name": "a.json" }"#);
     }
 }
 
 async fn read_from(party: &S3Party, bucket: &str, prefix: &str) -> Result<Vec<MappingFile>, MappingsError> {
-    let folder = S3Folder::parse(&format!("s3://{bucket}/{prefix}")).expect("an address");
-    read_mappings(&party.s3, &folder).await
+    let address = format!("s3://{bucket}/{}{prefix}", party.real.prefix);
+    let folder = S3Folder::parse(&address).expect("an address");
+    read_mappings(&party.real.s3, &folder).await
 }
 
 async fn what_is_no_folder_of_mappings_is_an_error(party: &S3Party) {
@@ -198,15 +204,16 @@ async fn what_is_no_folder_of_mappings_is_an_error(party: &S3Party) {
     }
 }
 
-/// S3 behind an endpoint of its own.
+/// S3, or a server that stands in for it.
 struct S3Party {
-    s3: S3,
+    real: Below,
     client: Client,
     bucket: String,
-    versioned_bucket: String,
+    versioned_bucket: Option<String>,
 }
 
 impl S3Party {
+    /// A server, and buckets of our own.
     async fn at(endpoint: &str) -> Self {
         let credentials = Credentials::new("test", "test", None, None, "test");
         let config = aws::sdk_config()
@@ -217,26 +224,75 @@ impl S3Party {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
-        let party = Self {
-            s3: S3::new(&config),
-            client: Client::from_conf(path_style),
-            bucket: format!("contract-{}", std::process::id()),
-            versioned_bucket: format!("contract-versioned-{}", std::process::id()),
-        };
-        for bucket in [&party.bucket, &party.versioned_bucket] {
-            party.client.create_bucket().bucket(bucket).send().await.expect("a new bucket");
+        let client = Client::from_conf(path_style);
+        let bucket = format!("contract-{}", std::process::id());
+        let versioned_bucket = format!("contract-versioned-{}", std::process::id());
+        for bucket in [&bucket, &versioned_bucket] {
+            client.create_bucket().bucket(bucket).send().await.expect("a new bucket");
         }
         let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-        let versioning = party.client.put_bucket_versioning().bucket(&party.versioned_bucket);
+        let versioning = client.put_bucket_versioning().bucket(&versioned_bucket);
         versioning.versioning_configuration(enabled).send().await.expect("versioning");
-        party
+        let real = Below { s3: S3::new(&config), prefix: String::new() };
+        Self { real, client, bucket, versioned_bucket: Some(versioned_bucket) }
+    }
+
+    /// S3 itself: everything goes below the prefix of `s3://bucket/prefix`, in a folder of this run.
+    async fn below(address: &str, versioned_bucket: Option<String>) -> Self {
+        let config = aws::sdk_config().await;
+        let address = address.strip_prefix("s3://").expect("s3://bucket/prefix");
+        let (bucket, prefix) = address.trim_end_matches('/').split_once('/').expect("s3://bucket/prefix");
+        let prefix = format!("{prefix}/{}/", SystemClock.unix_ms());
+        let real = Below { s3: S3::new(&config), prefix };
+        // With an endpoint of its own it is a rehearsal, and no server finds buckets in host names.
+        let is_rehearsal = config.endpoint_url().is_some();
+        let client = aws_sdk_s3::config::Builder::from(&config).force_path_style(is_rehearsal).build();
+        let client = Client::from_conf(client);
+        Self { real, client, bucket: bucket.to_owned(), versioned_bucket }
+    }
+}
+
+/// S3's own limit (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
+const KEY_BYTES_MAX: usize = 1024;
+
+/// The real client, below a prefix that the suite knows nothing of.
+struct Below {
+    s3: S3,
+    prefix: String,
+}
+
+impl Below {
+    /// The longest keys stand beside the prefix, since with it they would be too long for S3.
+    fn key(&self, key: &str) -> String {
+        let below = format!("{}{key}", self.prefix);
+        if below.len() > KEY_BYTES_MAX { key.to_owned() } else { below }
+    }
+
+    fn object(&self, object: &Object) -> Object {
+        let version = object.version_id().cloned();
+        Object::new(object.bucket(), self.key(object.key()), object.etag().clone(), version)
+    }
+}
+
+#[async_trait]
+impl Objects for Below {
+    async fn head(&self, object: &ObjectRef) -> Result<ObjectHead, ObjectsError> {
+        self.s3.head(&ObjectRef { key: self.key(&object.key), ..object.clone() }).await
+    }
+
+    async fn read_tail(&self, object: &Object, length_bytes: u64) -> Result<Tail, ObjectsError> {
+        self.s3.read_tail(&self.object(object), length_bytes).await
+    }
+
+    async fn open(&self, object: &Object, range: Range<u64>) -> Result<cloud::ByteStream, ObjectsError> {
+        self.s3.open(&self.object(object), range).await
     }
 }
 
 #[async_trait]
 impl Party for S3Party {
     fn objects(&self) -> &dyn Objects {
-        &self.s3
+        &self.real
     }
 
     fn bucket(&self) -> &str {
@@ -244,7 +300,7 @@ impl Party for S3Party {
     }
 
     fn versioned_bucket(&self) -> Option<&str> {
-        Some(&self.versioned_bucket)
+        self.versioned_bucket.as_deref()
     }
 
     fn can_hold(&self, _: &str) -> bool {
@@ -252,29 +308,32 @@ impl Party for S3Party {
     }
 
     async fn put(&self, bucket: &str, key: &str, bytes: Bytes) -> Object {
-        let request = self.client.put_object().bucket(bucket).key(key).body(ByteStream::from(bytes));
+        let below = self.real.key(key);
+        let request = self.client.put_object().bucket(bucket).key(below).body(ByteStream::from(bytes));
         let put = request.send().await.unwrap_or_else(|error| panic!("put {key:?}: {error:?}"));
         let etag = put.e_tag().and_then(ETag::parse).expect("an etag");
         Object::new(bucket, key, etag, put.version_id().and_then(VersionId::parse))
     }
 
     async fn put_in_parts(&self, bucket: &str, key: &str, parts: Vec<Bytes>) -> Option<Object> {
-        let upload =
-            self.client.create_multipart_upload().bucket(bucket).key(key).send().await.expect("an upload");
+        let below = &self.real.key(key);
+        let upload = self.client.create_multipart_upload().bucket(bucket).key(below);
+        let upload = upload.send().await.expect("an upload");
         let id = upload.upload_id().expect("an id");
         let mut completed = CompletedMultipartUpload::builder();
         for (number, part) in (1..).zip(parts) {
-            let request = self.client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number);
+            let request =
+                self.client.upload_part().bucket(bucket).key(below).upload_id(id).part_number(number);
             let sent = request.body(ByteStream::from(part)).send().await.expect("a part");
             let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).build();
             completed = completed.parts(part);
         }
-        let request = self.client.complete_multipart_upload().bucket(bucket).key(key).upload_id(id);
+        let request = self.client.complete_multipart_upload().bucket(bucket).key(below).upload_id(id);
         let done = request.multipart_upload(completed.build()).send().await.expect("an object");
         Some(Object::new(bucket, key, done.e_tag().and_then(ETag::parse)?, None))
     }
 
     async fn delete(&self, bucket: &str, key: &str) {
-        self.client.delete_object().bucket(bucket).key(key).send().await.expect("gone");
+        self.client.delete_object().bucket(bucket).key(self.real.key(key)).send().await.expect("gone");
     }
 }

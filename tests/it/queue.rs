@@ -1,17 +1,28 @@
-//! Who keeps the contract of `Queue`: memory. And what only the twin does: dead letters, and their way back.
+//! Who keeps the contract of `Queue`: memory, and SQS as moto, LocalStack and AWS see it. And what only the twin does:
+//! dead letters, and their way back.
+//!
+//! Servers and AWS are examined where the environment names them; without, the tests say loudly that they were skipped.
 
 #[path = "../contract/queue.rs"]
 mod contract;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use contract::{Ground, Received, VISIBILITY_TIMEOUT, examine};
+use aws_config::SdkConfig;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::{Credentials, Region, SharedCredentialsProvider};
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use contract::{Ground, Received, VISIBILITY_TIMEOUT, examine, examine_at_once};
+use dms2bq::cloud::aws::{self, Sqs};
+use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::memory::queue::{Delivery, MemoryQueue, MovedMessages, RedrivePolicy};
 use dms2bq::cloud::{Clock, Deadline, Queue};
 use dms2bq::event::QueueArn;
 
+use crate::clouds::named_by;
 use crate::twins::TestClock;
 
 #[tokio::test]
@@ -58,6 +69,10 @@ impl Ground for Memory {
         self.queue.receive(max).into_iter().map(received).collect()
     }
 
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
     async fn delete(&self, receipt_handle: &str) {
         self.queue.delete(receipt_handle);
     }
@@ -68,6 +83,152 @@ impl Ground for Memory {
 
     async fn wait(&self, span: Duration) {
         self.clock.sleep(span).await;
+    }
+}
+
+#[tokio::test]
+async fn sqs_as_moto_sees_it_keeps_the_contract_of_queue() {
+    examine_sqs_at("DMS2BQ_TEST_MOTO").await;
+}
+
+#[tokio::test]
+async fn sqs_as_localstack_sees_it_keeps_the_contract_of_queue() {
+    examine_sqs_at("DMS2BQ_TEST_LOCALSTACK").await;
+}
+
+/// A server has as many queues as one likes, so no clause waits for another.
+async fn examine_sqs_at(variable: &str) {
+    let Some(endpoint) = named_by(variable, "the contract of Queue") else { return };
+    let credentials = Credentials::new("test", "test", None, None, "test");
+    let config = aws::sdk_config()
+        .await
+        .into_builder()
+        .endpoint_url(endpoint)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build();
+    examine_at_once(async || RealQueue::made(&config).await).await;
+}
+
+#[tokio::test]
+async fn sqs_itself_keeps_the_contract_of_queue() {
+    let variable = "DMS2BQ_TEST_SQS_QUEUE";
+    let Some(url) = named_by(variable, "the contract of Queue over SQS itself") else { return };
+    let queue = RealQueue::at(&aws::sdk_config().await, url).await;
+    queue.assert_fit_for_a_test().await;
+    examine(&queue).await;
+}
+
+/// A queue of SQS, or of what stands in for it, behind the real client.
+struct RealQueue {
+    sqs: Sqs,
+    client: Client,
+    url: String,
+    arn: QueueArn,
+}
+
+impl RealQueue {
+    async fn made(config: &SdkConfig) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("contract-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let timeout = VISIBILITY_TIMEOUT.as_secs().to_string();
+        let request = Client::new(config).create_queue().queue_name(name);
+        let request = request.attributes(QueueAttributeName::VisibilityTimeout, timeout);
+        let queue = request.send().await.expect("a new queue");
+        Self::at(config, queue.queue_url.expect("its URL")).await
+    }
+
+    async fn at(config: &SdkConfig, url: String) -> Self {
+        let client = Client::new(config);
+        let arn = attribute(&client, &url, QueueAttributeName::QueueArn).await;
+        let arn = QueueArn::parse(&arn).expect("the ARN of a queue");
+        Self { sqs: Sqs::new(config), client, url, arn }
+    }
+
+    /// A queue that was made by hand may be another one than the suite can work with.
+    async fn assert_fit_for_a_test(&self) {
+        let timeout = attribute(&self.client, &self.url, QueueAttributeName::VisibilityTimeout).await;
+        assert_eq!(
+            timeout,
+            VISIBILITY_TIMEOUT.as_secs().to_string(),
+            "the visibility timeout of {}",
+            self.url
+        );
+        for count in [
+            QueueAttributeName::ApproximateNumberOfMessages,
+            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+        ] {
+            assert_eq!(attribute(&self.client, &self.url, count).await, "0", "purge {} first", self.url);
+        }
+    }
+}
+
+async fn attribute(client: &Client, url: &str, name: QueueAttributeName) -> String {
+    let asked = client.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send();
+    let attributes = asked.await.expect("the queue is there").attributes.unwrap_or_default();
+    attributes.get(&name).unwrap_or_else(|| panic!("{url} has no {name}")).clone()
+}
+
+#[async_trait]
+impl Ground for RealQueue {
+    fn queue(&self) -> &dyn Queue {
+        &self.sqs
+    }
+
+    fn arn(&self) -> QueueArn {
+        self.arn.clone()
+    }
+
+    fn ample(&self) -> Deadline {
+        Deadline::at(SystemClock.now() + Duration::from_secs(60))
+    }
+
+    fn passed(&self) -> Deadline {
+        Deadline::at(SystemClock.now())
+    }
+
+    async fn send(&self, body: &str) -> String {
+        let sent = self.client.send_message().queue_url(&self.url).message_body(body).send().await;
+        sent.expect("sent").message_id.expect("an id")
+    }
+
+    async fn receive(&self, max: usize) -> Vec<Received> {
+        let request = self.client.receive_message().queue_url(&self.url);
+        let request = request.max_number_of_messages(i32::try_from(max).expect("ten at most"));
+        let count = MessageSystemAttributeName::ApproximateReceiveCount;
+        let answer = request.message_system_attribute_names(count).send().await.expect("an answer");
+        answer.messages.unwrap_or_default().into_iter().map(received).collect()
+    }
+
+    /// LocalStack looks through its queues once a second. SQS asks some of its servers only, so it has to be asked
+    /// again and again.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(15)
+    }
+
+    async fn delete(&self, receipt_handle: &str) {
+        let request = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt_handle);
+        request.send().await.expect("deleted");
+    }
+
+    /// SQS may take an old handle for a good one, and so do moto and LocalStack.
+    fn is_strict_about_old_handles(&self) -> bool {
+        false
+    }
+
+    async fn wait(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+}
+
+fn received(message: Message) -> Received {
+    let attributes = message.attributes.unwrap_or_default();
+    let count = &attributes[&MessageSystemAttributeName::ApproximateReceiveCount];
+    Received {
+        message_id: message.message_id.expect("an id"),
+        receipt_handle: message.receipt_handle.expect("a handle"),
+        body: message.body.expect("a body"),
+        receive_count: count.parse().expect("a number"),
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::lambda_api::{Answer, Function};
 
-const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
+pub(crate) const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
 
 /// More than enough for what is answered without a network.
 const AMPLE: Duration = Duration::from_secs(30);
@@ -122,7 +122,7 @@ fn cases() -> Vec<(String, Case)> {
 }
 
 /// The samples' mappings, and a BigQuery and an S3 that are not there.
-fn environment<'a>(settings: &[(&'a str, &str)]) -> BTreeMap<&'a str, String> {
+pub(crate) fn environment<'a>(settings: &[(&'a str, &str)]) -> BTreeMap<&'a str, String> {
     let mut environment = BTreeMap::from([
         ("DMS2BQ_MAPPINGS", concat!(env!("CARGO_MANIFEST_DIR"), "/samples/mappings").to_owned()),
         ("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:1".to_owned()),
@@ -178,7 +178,7 @@ async fn wait_for(function: &Function, text: &str) -> String {
     panic!("{text:?} did not come; the output is\n{}", function.output());
 }
 
-fn assert_only_json(output: &str) {
+pub(crate) fn assert_only_json(output: &str) {
     assert!(!output.is_empty(), "something is logged");
     for line in output.lines() {
         assert!(serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object()), "not JSON: {line}");

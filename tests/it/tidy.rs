@@ -164,7 +164,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("src/key/", &[]),
     ("src/route/", &["object", "key"]),
     // The part of `job` that waits reaches the world through the traits of `cloud`.
-    ("src/job/drive.rs", &["event", "object", "key", "route", "cloud"]),
+    ("src/job/drive/", &["event", "object", "key", "route", "cloud"]),
     ("src/job/load.rs", &["event", "object", "key", "route", "cloud::CallError", "cloud::Deadline"]),
     ("src/job/footers.rs", &["object", "cloud"]),
     ("src/job/pace.rs", &["route", "cloud::Clock", "cloud::Deadline"]),

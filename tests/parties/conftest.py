@@ -39,31 +39,35 @@ class Cloud:
     def environment(self) -> dict[str, str]:
         return AWS | {"AWS_ENDPOINT_URL": self.url}
 
-    def create_queue(self, name: str) -> str:
-        return self.sqs.create_queue(QueueName=name)["QueueUrl"]
+    def create_queue(self, name: str, **attributes: str) -> str:
+        return self.sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+
+    def attribute(self, queue_url: str, name: str) -> str:
+        asked = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=[name])
+        return asked["Attributes"][name]
 
     def create_bucket(self, bucket: str, queue_url: str, *, versioned: bool) -> None:
         """A bucket that tells the queue of every object that is created in it."""
         self.s3.create_bucket(Bucket=bucket)
         if versioned:
             self.s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        attributes = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])
-        news = {"QueueArn": attributes["Attributes"]["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
+        news = {"QueueArn": self.attribute(queue_url, "QueueArn"), "Events": ["s3:ObjectCreated:*"]}
         self.s3.put_bucket_notification_configuration(
             Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [news]}
         )
 
-    def receive_all(self, queue_url: str) -> list[dict]:
+    def receive_all(self, queue_url: str, wait_secs: int = 1) -> list[dict]:
         """Every message that waits in the queue, as Lambda's event source hands them over."""
+        queue_arn = self.attribute(queue_url, "QueueArn")
         messages = []
         while batch := self.sqs.receive_message(
-            QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1, AttributeNames=["All"]
+            QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait_secs, AttributeNames=["All"]
         ).get("Messages"):
-            messages += [as_lambda_has_it(message) for message in batch]
+            messages += [as_lambda_has_it(message, queue_arn) for message in batch]
         return messages
 
 
-def as_lambda_has_it(message: dict) -> dict:
+def as_lambda_has_it(message: dict, queue_arn: str) -> dict:
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -72,7 +76,7 @@ def as_lambda_has_it(message: dict) -> dict:
         "messageAttributes": {},
         "md5OfBody": message["MD5OfBody"],
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:dms2bq",
+        "eventSourceARN": queue_arn,
         "awsRegion": "us-east-1",
     }
 
@@ -83,42 +87,58 @@ def cloud(request) -> Cloud:
 
 
 class BigQuery:
-    """The embedded BigQuery, with the datasets of the samples."""
+    """The embedded BigQuery, which can be stopped and started again: its address and its folder stay."""
 
-    def __init__(self, url: str):
-        self.url = url
+    def __init__(self, folder: Path, datasets: list[str]):
+        self.folder, self.datasets = folder, datasets
+        self.port, self.process = 0, None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [PROGRAMS / "dms2bq", "emulator", f"--port={self.port}", f"--data={self.folder / 'bigquery'}"]
+        command += [f"--dataset=acme-dw.{dataset}@asia-northeast3" for dataset in self.datasets]
+        with open(self.folder / "bigquery.log", "ab") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        said = self.process.stdout.readline()
+        [port] = re.findall(r"http://\S+:(\d+)", said) or pytest.fail(f"the emulator said {said!r}")
+        self.port = int(port)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
 
     def rows(self, table: str) -> int | None:
         """How many rows `dataset.table` has; None if there is no such table."""
         dataset, table = table.split(".", 1)
-        path = f"/bigquery/v2/projects/acme-dw/datasets/{dataset}/tables/{urllib.request.quote(table)}"
         try:
-            with urllib.request.urlopen(self.url + path) as answer:
-                return int(json.load(answer)["numRows"])
+            return int(self.call("GET", f"datasets/{dataset}/tables/{urllib.request.quote(table)}")["numRows"])
         except urllib.error.HTTPError as error:
             assert error.code == 404, error.read()
             return None
 
+    def call(self, method: str, path: str, content=None):
+        """A call of the REST API, below the project."""
+        body = None if content is None else json.dumps(content).encode()
+        request = urllib.request.Request(f"{self.url}/bigquery/v2/projects/acme-dw/{path}", body, method=method)
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request) as answer:
+            return json.loads(answer.read() or b"null")
+
 
 @pytest.fixture
 def bigquery(tmp_path):
-    datasets = ["backoffice", "casino_a", "casino_b", "logs"]
-    arguments = [f"--dataset=acme-dw.{dataset}@asia-northeast3" for dataset in datasets]
-    with open(tmp_path / "bigquery.log", "wb") as log:
-        process = subprocess.Popen(
-            [PROGRAMS / "dms2bq", "emulator", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
+    """With the datasets of the samples."""
+    bigquery = BigQuery(tmp_path, ["backoffice", "casino_a", "casino_b", "logs"])
+    bigquery.start()
     try:
-        said = process.stdout.readline()
-        [url] = re.findall(r"http://\S+", said) or pytest.fail(f"the emulator said {said!r}")
-        yield BigQuery(url)
+        yield bigquery
     finally:
-        process.terminate()
-        process.wait(10)
+        bigquery.stop()
 
 
 class Lambda:
@@ -140,9 +160,12 @@ class Lambda:
 
     def lines(self) -> list[dict]:
         """What the function has logged about objects."""
+        return [line for line in self.outcomes() if "key" in line]
+
+    def outcomes(self) -> list[dict]:
+        """What the function has logged about objects, and about messages that name none."""
         lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
-        lines = [line for line in map(json.loads, lines) if "outcome" in line and "key" in line]
-        return [{"code": None} | line for line in lines]
+        return [{"code": None} | line for line in map(json.loads, lines) if "outcome" in line]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ the real `bootstrap`, and that loads into the embedded BigQuery.
 import json
 import os
 import subprocess
+import uuid
 from collections import Counter
 
 import pytest
@@ -32,17 +33,14 @@ def landing(cloud, tmp_path):
 
 
 class Landing:
-    made = 0
-
     def __init__(self, cloud, tmp_path):
-        Landing.made += 1
-        self.cloud, self.number = cloud, Landing.made
-        self.queue = cloud.create_queue(f"news-{self.number}")
+        self.cloud, self.name = cloud, uuid.uuid4().hex[:12]
+        self.queue = cloud.create_queue(f"news-{self.name}")
         self.buckets = {}
         self.mappings = tmp_path / "mappings"
         self.mappings.mkdir()
         for bucket, versioned in [("acme-landing", True), ("acme-backoffice", False)]:
-            self.buckets[bucket] = f"{bucket}-{self.number}"
+            self.buckets[bucket] = f"{bucket}-{self.name}"
             cloud.create_bucket(self.buckets[bucket], self.queue, versioned=versioned)
         for mapping in SAMPLES.glob("mappings/*.json"):
             content = json.loads(mapping.read_text())
@@ -180,7 +178,7 @@ def padded(parquet: bytes, padding: int) -> bytes:
 
 def test_mappings_are_read_from_s3(landing, bigquery, function):
     landing.put("acme-landing", "dms/casino-a/game/player/LOAD00000001.parquet", TWELVE)
-    config = f"config-{landing.number}"
+    config = f"config-{landing.name}"
     landing.cloud.s3.create_bucket(Bucket=config)
     for mapping in landing.mappings.iterdir():
         landing.cloud.s3.put_object(Bucket=config, Key=f"dms2bq/{mapping.name}", Body=mapping.read_bytes())

@@ -90,9 +90,14 @@ impl Function {
 
     /// Hands an event over and waits for the answer to it. The function has `time` for it.
     pub(crate) async fn invoke(&self, event: &Value, time: Duration) -> Answer {
+        self.invoke_text(event.to_string(), time).await
+    }
+
+    /// The same for an event that is not to be held as JSON: nested too deeply, or none.
+    pub(crate) async fn invoke_text(&self, payload: String, time: Duration) -> Answer {
         let id = format!("invocation-{}", self.invocations.fetch_add(1, Ordering::Relaxed));
         let deadline_ms = unix_ms() + u64::try_from(time.as_millis()).expect("a short time");
-        let event = Event { id: id.clone(), deadline_ms, payload: event.to_string() };
+        let event = Event { id: id.clone(), deadline_ms, payload };
         self.events.send(event).await.expect("the API is up");
         let mut answers = self.answers.lock().await;
         let answer = tokio::time::timeout(time + PATIENCE, answers.recv()).await;
@@ -101,6 +106,14 @@ impl Function {
             .expect("the API is up");
         assert!(answered_id == id || matches!(answer, Answer::InitError(_)), "{answered_id} is not {id}");
         answer
+    }
+
+    /// The most memory that the process has held so far, as Linux counts it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
     }
 
     /// The id of its process.

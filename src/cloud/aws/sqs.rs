@@ -7,6 +7,7 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::operation::change_message_visibility_batch::ChangeMessageVisibilityBatchError;
 use aws_sdk_sqs::types::{BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry};
+use tokio::time::Instant;
 
 use super::endpoint_override;
 use super::errors::chain;
@@ -59,6 +60,10 @@ impl Queue for Sqs {
         check(changes)?;
         if changes.is_empty() {
             return Ok(Vec::new());
+        }
+        // A time-out that is up already would still let the request begin.
+        if deadline.instant() <= Instant::now() {
+            return Err(CallError::OutOfTime { call: SET_VISIBILITY, sent: false });
         }
         let entries = changes.iter().enumerate().map(|(index, change)| {
             ChangeMessageVisibilityBatchRequestEntry::builder()

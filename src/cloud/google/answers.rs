@@ -1,8 +1,12 @@
-//! What BigQuery's JSON says: jobs, tables and refusals. Numbers come as strings or as numbers; both are read.
+//! What BigQuery's answers say: jobs, tables, refusals, and the headers of an upload.
+//!
+//! Pure functions over bytes that somebody else wrote, so that they can be held to their words without a server: by
+//! the cases in `tests/cases/answers`, and by fuzzing. Numbers come as strings or as numbers; both are read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,15 +20,18 @@ const MESSAGE_CHARS: usize = 500;
 /// An answer that is not what the call promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the answer is no {what}: {detail}")]
-pub(super) struct Unreadable {
+pub struct Unreadable {
     /// What was expected.
-    pub(super) what: &'static str,
+    pub what: &'static str,
     /// What is wrong with it.
-    pub(super) detail: String,
+    pub detail: String,
 }
 
 /// Reads a job resource.
-pub(super) fn job_record(body: Value) -> Result<JobRecord, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`] if it is none, or says something of itself that we have to know and cannot read.
+pub fn job_record(body: Value) -> Result<JobRecord, Unreadable> {
     let unreadable = |detail: String| Unreadable { what: "job", detail };
     let job: JobBody = serde_json::from_value(body).map_err(|error| unreadable(error.to_string()))?;
     let state = job.status.state().map_err(unreadable)?;
@@ -41,7 +48,10 @@ pub(super) fn job_record(body: Value) -> Result<JobRecord, Unreadable> {
 }
 
 /// Reads a table resource. A table without a schema has no columns yet.
-pub(super) fn table_info(body: Value) -> Result<TableInfo, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`] if it is none, or has a column whose mode is none that we know.
+pub fn table_info(body: Value) -> Result<TableInfo, Unreadable> {
     let unreadable = |detail: String| Unreadable { what: "table", detail };
     let table: TableBody = serde_json::from_value(body).map_err(|error| unreadable(error.to_string()))?;
     let fields = table.schema.map(|schema| schema.fields).unwrap_or_default();
@@ -54,7 +64,7 @@ pub(super) fn table_info(body: Value) -> Result<TableInfo, Unreadable> {
 }
 
 /// Reads an answer that is no success, whatever its body is: Google's JSON, the JSON of OAuth, a proxy's page.
-pub(super) fn refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Refusal {
+pub fn refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Refusal {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let error = json.as_ref().and_then(|json| json.get("error"));
     match error {
@@ -62,14 +72,14 @@ pub(super) fn refusal(status: u16, retry_after: Option<Duration>, body: &[u8]) -
         Some(Value::String(reason)) => {
             let message =
                 json.as_ref().and_then(|json| json.get("error_description")?.as_str()).unwrap_or("");
-            Refusal { status, reason: reason.clone(), message: one_line(message), retry_after }
+            Refusal { status, reason: one_line(reason), message: one_line(message), retry_after }
         }
         _ => Refusal { status, reason: String::new(), message: page_title(body), retry_after },
     }
 }
 
 /// The error inside a body that came with a success, if there is one.
-pub(super) fn refusal_in_success(body: &Value) -> Option<Refusal> {
+pub fn refusal_in_success(body: &Value) -> Option<Refusal> {
     let error = body.get("error").filter(|error| error.is_object())?;
     Some(google_refusal(200, None, error))
 }
@@ -81,7 +91,7 @@ fn google_refusal(status: u16, retry_after: Option<Duration>, error: &Value) -> 
     let first = error.get("errors").and_then(|errors| errors.get(0));
     Refusal {
         status: if (200..300).contains(&status) { named.unwrap_or(status) } else { status },
-        reason: text(first.and_then(|first| first.get("reason"))),
+        reason: one_line(&text(first.and_then(|first| first.get("reason")))),
         message: one_line(&text(error.get("message"))),
         retry_after,
     }
@@ -91,17 +101,21 @@ fn google_refusal(status: u16, retry_after: Option<Duration>, error: &Value) -> 
 /// `Not found: Dataset project:dataset`, `Not found: Table project:dataset.table`, `Not found: Job …`
 /// (<https://cloud.google.com/bigquery/docs/error-messages>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub enum Missing {
+    /// A project.
     Project,
+    /// A dataset.
     Dataset,
+    /// A table.
     Table,
+    /// A job.
     Job,
     /// Something else; perhaps not BigQuery's answer at all.
     Unknown,
 }
 
 /// Reads what a 404 says is missing.
-pub(super) fn missing(refusal: &Refusal) -> Missing {
+pub fn missing(refusal: &Refusal) -> Missing {
     let Some((_, named)) = refusal.message.split_once("Not found: ") else { return Missing::Unknown };
     match named.split([' ', ':']).next() {
         Some("Project") => Missing::Project,
@@ -113,7 +127,7 @@ pub(super) fn missing(refusal: &Refusal) -> Missing {
 }
 
 /// A text as one short line without control characters.
-pub(super) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let clean = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
     let line = clean.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MESSAGE_CHARS) {
@@ -300,7 +314,7 @@ fn api_type(kind: &str) -> String {
 }
 
 /// Reads `Retry-After`: seconds, or a date.
-pub(super) fn retry_after(value: &str, now_unix_ms: u64) -> Option<Duration> {
+pub fn retry_after(value: &str, now_unix_ms: u64) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -310,11 +324,43 @@ pub(super) fn retry_after(value: &str, now_unix_ms: u64) -> Option<Duration> {
 }
 
 /// Reads the `Range` of a 308, `bytes=0-N`, as the number of bytes that are there: N + 1. Without one, none is.
-pub(super) fn persisted_bytes(range: Option<&str>) -> Result<u64, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`] if it is no range, or one that does not begin at the first byte.
+pub fn persisted_bytes(range: Option<&str>) -> Result<u64, Unreadable> {
     let Some(range) = range else { return Ok(0) };
     let last = range.trim().strip_prefix("bytes=").unwrap_or(range.trim()).strip_prefix("0-");
     let bytes = last.and_then(|last| last.parse::<u64>().ok()).and_then(|last| last.checked_add(1));
     bytes.ok_or_else(|| Unreadable { what: "range from 0", detail: one_line(range) })
+}
+
+/// Reads a session's address, the `Location` of the answer to the request that went to `asked`. It must be where we
+/// sent the job, for the bytes and the token follow it: the same scheme, host and port as `base`, or, of Google's own,
+/// any host of Google's API.
+///
+/// # Errors
+/// [`ForeignSession`]; the address itself is a secret and stays out of it.
+pub fn session_address(base: &Url, asked: &Url, location: &str) -> Result<Url, ForeignSession> {
+    let session = asked.join(location).map_err(|_| ForeignSession::Unreadable)?;
+    let same = session.origin() == base.origin();
+    let both_google = [base, &session].into_iter().all(is_google);
+    if same || both_google { Ok(session) } else { Err(ForeignSession::OtherHost) }
+}
+
+/// An address that no upload may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ForeignSession {
+    /// It is no address.
+    #[error("the session's address cannot be read")]
+    Unreadable,
+    /// It is on a host that is not BigQuery's.
+    #[error("the session's address is on another host")]
+    OtherHost,
+}
+
+fn is_google(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    url.scheme() == "https" && url.port().is_none() && host.ends_with(".googleapis.com")
 }
 
 #[cfg(test)]

@@ -84,8 +84,14 @@ pub(super) enum Lost {
 }
 
 impl Http {
-    /// The address of a resource: each name is one segment of the path, whatever characters it has.
+    /// The address of a resource: each name is one segment of the path, whatever characters it has. Those that an
+    /// address would silently leave out (dots alone, control characters) are in no name of BigQuery's, so they are
+    /// refused: what is left would be the address of something else.
     pub(super) fn url(&self, base: &str, names: &[&str]) -> Result<Url, CallError> {
+        let is_lost = |name: &&&str| matches!(**name, "" | "." | "..") || name.contains(char::is_control);
+        if let Some(name) = names.iter().find(is_lost) {
+            return Err(bad_address(format!("{name:?} cannot stand in an address")));
+        }
         let mut url = Url::parse(base).map_err(|error| bad_address(error.to_string()))?;
         match url.path_segments_mut() {
             Ok(mut path) => path.extend(names),

@@ -3,7 +3,7 @@
 //! `gcp-bigquery-client` makes the calls. Where it cannot read an answer, the thin client of this module asks once more
 //! (see `docs/decisions/0003-bigquery-clients.md`); load jobs, which need an upload, are the thin client's alone.
 
-mod answers;
+pub mod answers;
 mod http;
 mod parts;
 mod read;

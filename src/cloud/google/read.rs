@@ -43,13 +43,13 @@ pub(super) async fn job(
 ) -> Result<Option<JobRecord>, CallError> {
     let settings = &http.settings;
     repeat(settings.tries, http.clock.as_ref(), &settings.jitter, deadline, || async {
+        let mut url = http.url(&settings.api_url(), &["projects", &job.project, "jobs", &job.id])?;
+        url.query_pairs_mut().append_pair("location", &job.location);
         let mut reply = Reply::Untold;
         if let Some(client) = client {
             let get = client.job().get_job(&job.project, &job.id, Some(&job.location));
             reply = GET_JOB.by_crate(http, deadline, get).await?;
         }
-        let mut url = http.url(&settings.api_url(), &["projects", &job.project, "jobs", &job.id])?;
-        url.query_pairs_mut().append_pair("location", &job.location);
         match GET_JOB.by_hand_if_untold(http, deadline, reply, url).await? {
             Ok(record) if record.id == job.id => Ok(Some(record)),
             Ok(record) => {
@@ -88,13 +88,13 @@ pub(super) async fn table(
 ) -> Result<TableLookup, CallError> {
     let settings = &http.settings;
     repeat(settings.tries, http.clock.as_ref(), &settings.jitter, deadline, || async {
+        let names = ["projects", &table.project, "datasets", &table.dataset, "tables", &table.table];
+        let url = http.url(&settings.api_url(), &names)?;
         let mut reply = Reply::Untold;
         if crate_can_spell(&table.table) {
             let get = client.table().get(&table.project, &table.dataset, &table.table, None);
             reply = GET_TABLE.by_crate(http, deadline, get).await?;
         }
-        let names = ["projects", &table.project, "datasets", &table.dataset, "tables", &table.table];
-        let url = http.url(&settings.api_url(), &names)?;
         let refusal = match GET_TABLE.by_hand_if_untold(http, deadline, reply, url).await? {
             Ok(info) => return Ok(TableLookup::Found(info)),
             Err(refusal) => refusal,
@@ -174,6 +174,7 @@ fn refused_to_crate<T>(error: ResponseError) -> Reply<T> {
     if status == 429 || !(400..600).contains(&status) {
         return Reply::Untold;
     }
-    let reason = error.errors.first().and_then(|first| first.get("reason")).cloned().unwrap_or_default();
+    let reason = error.errors.first().and_then(|first| first.get("reason"));
+    let reason = reason.map(|reason| answers::one_line(reason)).unwrap_or_default();
     Reply::Refused(Refusal { status, reason, message: answers::one_line(&error.message), retry_after: None })
 }

@@ -245,7 +245,12 @@ fn session_of(http: &Http, asked: &Url, answer: &Answer) -> Result<Option<Url>, 
     let location = answer.headers.get(LOCATION).and_then(|value| value.to_str().ok());
     match location {
         Some(location) if matches!(answer.status, 200 | 201) => {
-            session_address(&http.settings.base_url, asked, location).map(Some)
+            let session = answers::session_address(&http.settings.base_url, asked, location);
+            let foreign = |error: answers::ForeignSession| CallError::Rejected {
+                call: START,
+                detail: error.to_string(),
+            };
+            session.map(Some).map_err(foreign)
         }
         Some(_) | None => {
             http.success(START, Effect::Read, answer)?;
@@ -261,20 +266,4 @@ fn is_gone(answer: &Answer) -> bool {
         Missing::Project | Missing::Dataset | Missing::Table => false,
         Missing::Job | Missing::Unknown => true,
     }
-}
-
-/// Reads a session's address. It must be where we sent the job, for the bytes and the token follow it:
-/// the same scheme, host and port, or, of Google's own, any host of Google's API.
-fn session_address(base: &Url, asked: &Url, location: &str) -> Result<Url, CallError> {
-    // The address itself is a secret and stays out of the message.
-    let foreign = |detail: &str| CallError::Rejected { call: START, detail: detail.to_owned() };
-    let session = asked.join(location).map_err(|_| foreign("the session's address cannot be read"))?;
-    let same = session.origin() == base.origin();
-    let both_google = [base, &session].into_iter().all(is_google);
-    if same || both_google { Ok(session) } else { Err(foreign("the session's address is on another host")) }
-}
-
-fn is_google(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    url.scheme() == "https" && url.port().is_none() && host.ends_with(".googleapis.com")
 }

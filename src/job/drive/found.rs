@@ -48,6 +48,15 @@ pub(super) fn adopt(load: &Load<'_>, job: JobRef, record: JobRecord) -> Result<F
     }
 }
 
+/// Whether a record, given as the answer to our own insertion, is about another load. What it leaves out contradicts
+/// nothing.
+pub(super) fn contradicts(load: &Load<'_>, record: &JobRecord) -> bool {
+    let other_table = record.destination.as_ref().is_some_and(|theirs| *theirs != load.route.destination);
+    let label = Identity::of(load.object, load.route);
+    let other_object = record.labels.get(OBJECT_LABEL).is_some_and(|theirs| theirs != label.label());
+    other_table || other_object
+}
+
 pub(super) fn is_done(record: &JobRecord) -> bool {
     match record.state {
         JobState::Pending | JobState::Running => false,
