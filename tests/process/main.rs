@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
 #[path = "../support/runtime_api.rs"]
+#[allow(dead_code, reason = "other tests ask it for more")]
 mod lambda_api;
 #[path = "../support/process/mod.rs"]
 mod process;
