@@ -5,10 +5,11 @@
 //! logged, once for an invocation.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 
 use crate::cloud::{
     Deadline, Jitter, Queue, VISIBILITY_CHANGES_PER_CALL, VISIBILITY_TIMEOUT_SECS_MAX, VisibilityChange,
@@ -64,12 +65,16 @@ impl Redelivery {
         }
     }
 
-    /// Makes one call, and says of each message that was not set why.
+    /// Makes one call, and says of each message that was not set why. A panic is no more than that, either: the reply
+    /// must not be lost over it.
     async fn set(&self, call: Call, deadline: Deadline) -> Vec<String> {
-        match self.queue.set_visibility(&call.queue, &call.changes, deadline).await {
-            Ok(failures) => failures.into_iter().map(|failure| failure.detail).collect(),
-            Err(error) => vec![Chain(&error).to_string(); call.changes.len()],
-        }
+        let answer = self.queue.set_visibility(&call.queue, &call.changes, deadline);
+        let detail = match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(failures)) => return failures.into_iter().map(|failure| failure.detail).collect(),
+            Ok(Err(error)) => Chain(&error).to_string(),
+            Err(panic) => format!("dms2bq panicked: {}", telemetry::panic_message(panic.as_ref())),
+        };
+        vec![detail; call.changes.len()]
     }
 }
 
