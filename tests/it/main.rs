@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 
+mod aws_answers;
 mod batch_bench;
 mod cases;
 mod cases_answers;
@@ -36,7 +37,6 @@ mod process;
 mod queue;
 mod route_properties;
 mod runtime_api;
-mod s3_answers;
 mod samples;
 mod schema;
 mod tidy;

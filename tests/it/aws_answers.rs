@@ -1,4 +1,4 @@
-//! What the S3 client makes of each answer: `tests/cases/s3_answers/*.http`.
+//! What the clients for S3 and SQS make of each answer: `tests/cases/s3_answers/*.http` and `sqs_answers`.
 //!
 //! A case names a call and what it gives, then comes the answer as it is on the wire. `{length}` stands for the length
 //! of the body that follows.
@@ -7,13 +7,16 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_credential_types::credential_fn::provide_credentials_fn;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::{Credentials, Region, SharedCredentialsProvider};
 use dms2bq::cloud::aws::mappings::{S3Folder, read_mappings};
-use dms2bq::cloud::aws::{self, S3};
-use dms2bq::cloud::{ByteStream, CallError, Objects, ObjectsError};
+use dms2bq::cloud::aws::{self, S3, Sqs};
+use dms2bq::cloud::clock::SystemClock;
+use dms2bq::cloud::{ByteStream, CallError, Clock, Deadline, Objects, ObjectsError, Queue, VisibilityChange};
+use dms2bq::event::QueueArn;
 use dms2bq::object::{ETag, Object, ObjectRef};
 use futures_util::{StreamExt, future};
 
@@ -30,8 +33,17 @@ struct Case {
 
 #[tokio::test]
 async fn every_answer_of_s3_is_understood() {
-    let cases = cases(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/s3_answers"));
-    assert!(cases.len() >= 30, "the cases are found");
+    all_are_understood("s3_answers", 30).await;
+}
+
+#[tokio::test]
+async fn every_answer_of_sqs_is_understood() {
+    all_are_understood("sqs_answers", 7).await;
+}
+
+async fn all_are_understood(folder: &str, least: usize) {
+    let cases = cases(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(folder));
+    assert!(cases.len() >= least, "the cases are found");
     let checked: Vec<Option<String>> = future::join_all(cases.iter().map(check)).await;
     let wrong: Vec<String> = checked.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
@@ -64,10 +76,14 @@ fn parse(path: &Path) -> Case {
 /// Plays one case; gives a line to print if it went wrong.
 async fn check(case: &Case) -> Option<String> {
     let server = ScriptedServer::start(vec![(Duration::ZERO, case.answer.clone())]).await;
-    let given = call(&s3_at(&server.url(), Duration::from_secs(5)).await, &case.call).await;
+    let config = config_at(&server.url(), Duration::from_secs(5)).await;
+    let given = match case.call.strip_prefix("set ") {
+        Some(messages) => set_visibility(&Sqs::new(&config), messages.parse().expect("a number")).await,
+        None => call(&S3::new(&config), &case.call).await,
+    };
     // Causes of the transport's are not ours to word, so an expectation may be the beginning.
-    let is_right =
-        given == case.gives || (case.gives.starts_with("unavailable") && given.starts_with(&case.gives));
+    let may_go_on = case.gives.starts_with("unavailable") || case.gives == "unanswered";
+    let is_right = given == case.gives || (may_go_on && given.starts_with(&case.gives));
     (!is_right)
         .then(|| format!("{}: {}\n  expected {}\n  given    {given}", case.name, case.call, case.gives))
 }
@@ -94,6 +110,22 @@ async fn call(s3: &S3, call: &str) -> String {
     }
 }
 
+/// Sets the visibility of so many messages.
+async fn set_visibility(sqs: &Sqs, messages: usize) -> String {
+    let queue = QueueArn::parse("arn:aws:sqs:us-east-1:123456789012:landing").expect("an ARN");
+    let change = |n| VisibilityChange { receipt_handle: format!("AQEB{n}"), visibility_timeout_secs: 30 };
+    let changes: Vec<VisibilityChange> = (0..messages).map(change).collect();
+    let deadline = Deadline::at(SystemClock.now() + Duration::from_secs(30));
+    match sqs.set_visibility(&queue, &changes, deadline).await {
+        Ok(failures) if failures.is_empty() => "set".to_owned(),
+        Ok(failures) => {
+            let failures = failures.iter().map(|failure| format!("{}: {}", failure.index, failure.detail));
+            format!("not set: {}", failures.collect::<Vec<_>>().join(", "))
+        }
+        Err(error) => describe(error.into()),
+    }
+}
+
 async fn read(mut stream: ByteStream) -> String {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -117,6 +149,7 @@ fn describe(error: ObjectsError) -> String {
         ObjectsError::Call(CallError::Rejected { detail, .. }) => format!("rejected: {detail}"),
         ObjectsError::Call(CallError::Throttled { detail, .. }) => format!("throttled: {detail}"),
         ObjectsError::Call(CallError::Unavailable { detail, .. }) => format!("unavailable: {detail}"),
+        ObjectsError::Call(CallError::Unanswered { detail, .. }) => format!("unanswered: {detail}"),
         ObjectsError::Call(other) => format!("{other:?}"),
     }
 }
@@ -208,16 +241,19 @@ fn reference() -> ObjectRef {
 
 /// The client as it is made for production, but for where it goes and how long it bears a stall.
 async fn s3_at(url: &str, stall_grace: Duration) -> S3 {
+    S3::new(&config_at(url, stall_grace).await)
+}
+
+async fn config_at(url: &str, stall_grace: Duration) -> SdkConfig {
     let credentials = Credentials::new("AKIAIOSFODNN7EXAMPLE", "secret", None, None, "test");
     let stalls =
         StalledStreamProtectionConfig::enabled().upload_enabled(false).grace_period(stall_grace).build();
-    let config = aws::sdk_config()
+    aws::sdk_config()
         .await
         .into_builder()
         .endpoint_url(url)
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .stalled_stream_protection(stalls)
-        .build();
-    S3::new(&config)
+        .build()
 }
