@@ -132,7 +132,9 @@ pub fn write_record(record: &Record) {
         ("ignored", _) if record.notable => line!(Level::WARN, "ignored"),
         ("ignored", _) => line!(Level::INFO, "ignored"),
         (_, Some(Disposition::Running)) => line!(Level::INFO, "returned: the job is still running"),
-        (_, Some(Disposition::Paced { .. })) => line!(Level::INFO, "returned: waits for its turn"),
+        (_, Some(Disposition::Paced { .. })) if record.code == Some("job.paced") => {
+            line!(Level::INFO, "returned: waits for its turn");
+        }
         (_, _) => line!(Level::WARN, "returned to the queue"),
     }
 }

@@ -392,13 +392,14 @@ fn take_apart(
     pieces
 }
 
-/// What makes everything fail is said once per invocation and code, not once per message.
+/// What makes everything fail is said once per invocation, code and dataset, not once per message.
 fn say_loudly(records: &[Record]) {
     let mut said = Vec::new();
     for record in records {
-        if !said.contains(&record.code) {
-            said.push(record.code);
-            let alike = records.iter().filter(|other| other.code == record.code).count();
+        let what = (record.code, record.dataset());
+        if !said.contains(&what) {
+            said.push(what);
+            let alike = records.iter().filter(|other| (other.code, other.dataset()) == what).count();
             telemetry::nothing_can_load(record, alike);
         }
     }

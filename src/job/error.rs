@@ -46,7 +46,7 @@ pub enum JobError {
         next_turn: Option<Duration>,
     },
     /// Nothing was submitted: the table has met BigQuery's limit on changes, and others are before this one.
-    #[error("{destination} takes no more changes for now; the turn of this object comes in {} s", .after.as_secs())]
+    #[error("{destination} takes no more changes for now; the turn of this object comes in {} s", .after.as_secs() + 1)]
     Paced {
         /// The table.
         destination: Box<TableRef>,
@@ -190,7 +190,7 @@ impl JobError {
                 "Nothing: its turn comes. If it happens daily, partition the table or write fewer, larger files.".to_owned()
             }
             Self::QuotaExceeded { .. } => {
-                "Nothing at once: it is tried again for hours; if it happens daily, partition the table or write fewer files.".to_owned()
+                "Nothing at once: it is tried again for some seven hours, then it is in the dead-letter queue; redrive that when the quota is back. If it happens daily, partition the table or write fewer files.".to_owned()
             }
             Self::DestinationDenied { destination, .. } => format!(
                 "Grant the service account roles/bigquery.dataEditor on the dataset {}.{}.",
@@ -202,7 +202,7 @@ impl JobError {
             ),
             Self::Running { .. } => "Nothing: the next receive takes it up by its id.".to_owned(),
             Self::IdCollision { job, .. } => format!(
-                "Find out who made the job (`bq show -j {job}`); raise `generation` in the mapping to load under a new id."
+                "Find out who made the job (`bq show -j {job}`); to load under a new id, `dms2bq load` this one object with a copy of the mappings in which the table's `generation` is raised, then delete the message."
             ),
             Self::Unreadable { .. } => {
                 "Grant the service account roles/bigquery.jobUser and bigquery.jobs.get on the project that runs the jobs.".to_owned()
@@ -210,14 +210,16 @@ impl JobError {
             Self::NotVisible { .. } => "Nothing: the next receive looks again.".to_owned(),
             Self::TableRecreated { .. } => {
                 "Count the file's rows in the table first: if they are there, delete the message. If they are not and should \
-                 be, raise `generation` of this table in the mapping and redrive."
+                 be, `dms2bq load` this one object with a copy of the mappings in which this table's `generation` is raised, and \
+                 delete the message. Do not deploy that copy: every message of the table that is still about would load anew."
                 .to_owned()
             }
             Self::RowMismatch { job, .. } => format!(
                 "Compare the file with the table (`bq show -j {job}`), mend the rows by hand, then delete the message."
             ),
             Self::TooManyAttempts { .. } => {
-                "Read the last job's reason, mend its cause, then raise `generation` in the mapping and redrive.".to_owned()
+                "Read the last job's reason and mend its cause; then `dms2bq load` this one object with a copy of the mappings in which \
+                 the table's `generation` is raised, and delete the message.".to_owned()
             }
             Self::Call { source, .. } => source.remedy().to_owned(),
         }

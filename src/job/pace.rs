@@ -117,12 +117,14 @@ impl Pace {
         Self { clock, lanes: Mutex::default() }
     }
 
-    /// Waits for a turn to load a table, if that is a matter of moments.
+    /// Waits for a turn to load a table: for a place while the table is not limited, as long as half of the time is
+    /// left; otherwise if that is a matter of moments.
     ///
     /// # Errors
     /// [`NoTurn`] says when to come again.
     pub async fn turn(&self, table: &TableRef, deadline: Deadline) -> Result<Turn, NoTurn> {
         let lane = self.lane(table);
+        let gives_up_at = Instant::now() + deadline.left(self.clock.as_ref()) / 2;
         loop {
             let freed = lane.freed.notified();
             let now = self.clock.now();
@@ -132,7 +134,9 @@ impl Pace {
                 Asked::At(moment) => moment,
                 Asked::NotNow(no_turn) => return Err(no_turn),
                 Asked::WhenOneEnds => {
-                    freed.await;
+                    if tokio::time::timeout_at(gives_up_at, freed).await.is_err() {
+                        return Err(NoTurn { after: COUNTED_OVER });
+                    }
                     continue;
                 }
             };
@@ -147,6 +151,14 @@ impl Pace {
                 self.clock.sleep(begins_at - now).await;
             }
             return Ok(turn);
+        }
+    }
+
+    /// A load of the table has gone well of which nobody here holds the turn: it outlived the receive that made it.
+    pub fn went_well(&self, table: &TableRef) {
+        let lane = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).get(table).cloned();
+        if let Some(lane) = lane {
+            lane.lock().went_well();
         }
     }
 
@@ -198,6 +210,17 @@ impl State {
     }
 }
 
+impl State {
+    fn went_well(&mut self) {
+        let Some(limited) = &mut self.limited else { return };
+        limited.probing = false;
+        limited.gap = limited.gap.mul_f64(GAP_LEFT_BY_SUCCESS);
+        if limited.gap < NO_GAP {
+            self.limited = None;
+        }
+    }
+}
+
 impl Limited {
     fn new(now: Instant, partitioned: bool) -> Self {
         let gap = if partitioned { FIRST_GAP_PARTITIONED } else { FIRST_GAP };
@@ -220,13 +243,7 @@ impl Limited {
 impl Turn {
     /// The load has gone well: the table takes changes.
     pub fn went_well(&self) {
-        let mut state = self.lane.lock();
-        let Some(limited) = &mut state.limited else { return };
-        limited.probing = false;
-        limited.gap = limited.gap.mul_f64(GAP_LEFT_BY_SUCCESS);
-        if limited.gap < NO_GAP {
-            state.limited = None;
-        }
+        self.lane.lock().went_well();
     }
 
     /// BigQuery has refused the load as one too many. One of those refused may try again in the same receive,
@@ -261,7 +278,8 @@ impl Turn {
         let limited = state.limited.get_or_insert_with(|| Limited::new(now, partitioned));
         let was_probing = limited.probing && !is_first;
         let is_news = is_first || self.began_at > limited.slowed_at;
-        if is_news && !is_first && !was_probing {
+        // While it is only tried, one doubling for each receive is enough: for the one that gives up.
+        if is_news && !is_first && (!was_probing || wait.is_none()) {
             limited.gap = (limited.gap * 2).min(LONGEST_GAP);
         }
         if is_news {

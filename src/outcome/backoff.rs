@@ -21,6 +21,9 @@ pub const LONGEST: Duration = Duration::from_secs(600);
 /// take less than five minutes.
 const ON_ITS_WAY_OUT: Duration = Duration::from_secs(2);
 
+/// So many turns are waited for as the table's pace says.
+const TURNS_AT_ONCE: u32 = 6;
+
 /// Each wait is so many times the one before.
 const GROWTH: u32 = 3;
 
@@ -36,8 +39,15 @@ impl Disposition {
             Self::MayPass | Self::NothingCanLoad => shortened(rising(SHORT, receive_count)),
             Self::MayHaveHappened | Self::Running => shortened(rising(WHILE_A_JOB_RUNS, receive_count)),
             Self::NotSoon => shortened(LONGEST),
-            // These are spread already.
-            Self::Paced { after } => after.min(LONGEST),
+            // These are spread already. Whoever has waited for many turns waits longer, lest a table that takes
+            // nothing for hours uses up its messages' receives.
+            Self::Paced { after } => {
+                let floor = match receive_count.checked_sub(TURNS_AT_ONCE) {
+                    Some(more @ 1..) => rising(SHORT, more),
+                    Some(0) | None => Duration::ZERO,
+                };
+                after.clamp(floor, LONGEST)
+            }
             Self::Never => ON_ITS_WAY_OUT,
         }
     }
@@ -70,7 +80,7 @@ mod tests {
         assert_eq!(secs(Disposition::NotSoon), [600; 7]);
         assert_eq!(secs(Disposition::Never), [2; 7]);
         let paced = |secs| Disposition::Paced { after: Duration::from_secs(secs) };
-        assert_eq!(secs(paced(7)), [7; 7]);
+        assert_eq!(secs(paced(7)), [7, 7, 7, 7, 7, 600, 600]);
         assert_eq!(secs(paced(9_999)), [600; 7]);
     }
 
@@ -86,6 +96,8 @@ mod tests {
         ] {
             assert!(away_in_all(disposition, 1.0) > six_hours, "{disposition:?}");
         }
+        // Turns have no jitter to take off.
+        assert!(away_in_all(Disposition::Paced { after: Duration::ZERO }, 1.0) > six_hours);
         // The templates gather a batch for three seconds at most.
         let batching = Duration::from_secs(3) * RECEIVES;
         assert!(away_in_all(Disposition::Never, 0.0) + batching <= Duration::from_secs(300));

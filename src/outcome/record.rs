@@ -96,6 +96,11 @@ impl Record {
         record
     }
 
+    /// `project.dataset` of the destination: what a permission is given for.
+    pub fn dataset(&self) -> Option<&str> {
+        self.destination.as_deref().map(|table| table.rsplit_once('.').map_or(table, |(dataset, _)| dataset))
+    }
+
     fn returned(&mut self, error: &StepError) {
         self.outcome = "returned";
         self.code = Some(error.code());

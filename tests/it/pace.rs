@@ -75,11 +75,26 @@ async fn four_loads_of_a_table_are_in_flight_at_once_and_another_table_has_its_o
     for _ in 0..4 {
         turns.push(pace.turn(&table("a"), deadline).await.expect("a free place"));
     }
-    let fifth = tokio::time::timeout(Duration::from_secs(30), pace.turn(&table("a"), deadline)).await;
+    let fifth = tokio::time::timeout(Duration::from_secs(29), pace.turn(&table("a"), deadline)).await;
     assert!(fifth.is_err(), "a fifth load of the table began");
+    let too_late = pace.turn(&table("a"), deadline).await;
+    assert!(too_late.is_err(), "half of the time is kept for the load itself");
     assert!(pace.turn(&table("b"), deadline).await.is_ok(), "the other table is not held up");
     drop(turns.pop());
     assert!(pace.turn(&table("a"), deadline).await.is_ok(), "a place is free again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_outlived_its_receive_and_went_well_ends_the_trying() {
+    let (pace, deadline, clock) = pace();
+    let turn = pace.turn(&table("a"), deadline).await.expect("a free place");
+    let next = turn.give_up(true).after;
+    drop(turn);
+    clock.sleep(next).await;
+    let _one_that_tries = pace.turn(&table("a"), deadline).await.expect("its turn has come");
+    assert!(pace.turn(&table("a"), deadline).await.is_err(), "one at a time");
+    pace.went_well(&table("a"));
+    assert!(pace.turn(&table("a"), deadline).await.is_ok(), "loads go on, a gap apart");
 }
 
 #[tokio::test(start_paused = true)]

@@ -74,7 +74,15 @@ fn classify_refusal(call: &'static str, region: &str, refusal: &Refusal<'_>) -> 
         // A version that is a delete marker answers 405.
         (404 | 405, _) => ObjectsError::Missing,
         (412, _) => ObjectsError::Replaced,
-        (429, _) | (_, "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded") => {
+        (429, _)
+        | (
+            _,
+            "SlowDown"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "KMS.ThrottlingException",
+        ) => {
             let (detail, retry_after) = (refusal.describe(), refusal.retry_after);
             CallError::Throttled { call, detail, retry_after }.into()
         }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use self::found::{Found, Origin, Seen, adopt, contradicts, is_done};
 use crate::cloud::{CallError, Clock, InsertError, Inserted, Objects, TableLookup, Warehouse};
+use crate::event::Receipt;
 use crate::job::error::JobError;
 use crate::job::footers::{FooterReader, ReadFooter};
 use crate::job::load::{Load, Settled};
@@ -25,6 +26,9 @@ use crate::object::ObjectError;
 
 /// How many jobs one receive makes for one object. Each failed one counts against the table's day.
 const JOBS_PER_RECEIVE: u32 = 3;
+
+/// After so many receives it is one job each: what has failed that often will not pass within seconds.
+const RECEIVES_WITH_SEVERAL_JOBS: u32 = 5;
 
 /// How many attempts are looked through. 50 receives with three jobs each, redriven six times, stay below it.
 const ATTEMPTS_MAX: u32 = 1_000;
@@ -53,6 +57,9 @@ const LAG_PAUSES: [Duration; 5] = [
 /// for by the next receive.
 pub const LEAST_TIME_FOR_A_JOB: Duration = Duration::from_secs(1);
 
+/// A job that ended within this time still says something of how its table fares.
+const LATELY_MS: u64 = 60_000;
+
 /// The pause before the next attempt, once for each job that failed in this receive.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -78,6 +85,10 @@ struct Progress {
     waiting_since: Option<Instant>,
     /// Held until this receive has done with the object.
     turn: Option<Turn>,
+}
+
+fn jobs_per_receive(receipt: &Receipt) -> u32 {
+    if receipt.receive_count > RECEIVES_WITH_SEVERAL_JOBS { 1 } else { JOBS_PER_RECEIVE }
 }
 
 impl Progress {
@@ -146,6 +157,10 @@ impl Driver {
 
     /// Makes the job, or finds that it was made already.
     async fn make(&self, load: &Load<'_>, attempt: u32, progress: &mut Progress) -> Result<Found, JobError> {
+        if progress.footer.is_none() {
+            // First of all: a file that is none takes nobody's turn, and need not wait for one.
+            progress.footer = Some(self.footers.read(load.object).await?);
+        }
         self.await_turn(load, progress).await?;
         let planned = self.plan(load, attempt, progress).await?;
         if load.deadline.left(self.clock.as_ref()) < LEAST_TIME_FOR_A_JOB {
@@ -169,7 +184,7 @@ impl Driver {
             return Ok(());
         };
         let Some((job, failure)) = &progress.last_failure else { return Ok(()) };
-        let made_enough = progress.jobs_made == JOBS_PER_RECEIVE;
+        let made_enough = progress.jobs_made >= jobs_per_receive(load.receipt);
         let next_turn = match (is_rate_limit(&failure.reason), made_enough) {
             (true, true) => Some(turn.give_up(partitioned).after),
             (true, false) => match turn.try_again(partitioned, load.deadline).await {
@@ -309,9 +324,7 @@ impl Driver {
                 Err(self.still_running(load.job(attempt), &record, progress))
             }
             JobState::Succeeded => {
-                if let Some(turn) = &progress.turn {
-                    turn.went_well();
-                }
+                self.note_success(load, &record, progress);
                 let settled = self.loaded(load, attempt, &record, origin, progress).await?;
                 Ok(Next::Done(settled))
             }
@@ -343,6 +356,18 @@ impl Driver {
             }
         }
         Ok(record)
+    }
+
+    /// A load that went well lately says that the table takes changes.
+    fn note_success(&self, load: &Load<'_>, record: &JobRecord, progress: &Progress) {
+        let lately_ms = self.clock.unix_ms().saturating_sub(LATELY_MS);
+        match &progress.turn {
+            Some(turn) => turn.went_well(),
+            None if record.ended_ms.is_some_and(|ended_ms| ended_ms > lately_ms) => {
+                self.pace.went_well(&load.route.destination);
+            }
+            None => {}
+        }
     }
 
     fn still_running(&self, job: JobRef, record: &JobRecord, progress: &Progress) -> JobError {
