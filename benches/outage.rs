@@ -13,7 +13,7 @@ mod twins;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outage::Outage;
+use outage::{Outage, Trouble};
 
 /// The environments that the templates allow at most.
 const WORKERS: usize = 40;
@@ -21,7 +21,8 @@ const WORKERS: usize = 40;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     tokio::time::pause();
-    let outage = Outage { tables: 70, lasts: Duration::from_secs(6 * 3600), workers: WORKERS };
+    let outage =
+        Outage { trouble: Trouble::Away, tables: 70, lasts: Duration::from_secs(6 * 3600), workers: WORKERS };
     let figures = outage::run(outage, Arc::new(twins::PausedClock::new()), twins::file(3)).await;
     println!("{figures}");
     figures.check();

@@ -278,8 +278,8 @@ impl Turn {
         let limited = state.limited.get_or_insert_with(|| Limited::new(now, partitioned));
         let was_probing = limited.probing && !is_first;
         let is_news = is_first || self.began_at > limited.slowed_at;
-        // While it is only tried, one doubling for each receive is enough: for the one that gives up.
-        if is_news && !is_first && (!was_probing || wait.is_none()) {
+        // While the table is only tried, each receive comes later by itself; the gap is for when it takes loads again.
+        if is_news && !is_first && !was_probing {
             limited.gap = (limited.gap * 2).min(LONGEST_GAP);
         }
         if is_news {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -413,6 +413,11 @@ impl std::io::Write for Log {
 
 #[tokio::test]
 async fn what_keeps_everything_from_loading_is_said_once_and_loudly() {
+    // As long as there is one subscriber in the process, `tracing` asks the thread that first passes a place whether
+    // anybody listens there; that may be another test's, where nobody does. With two it asks them both.
+    static ANOTHER: LazyLock<tracing::Dispatch> =
+        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    LazyLock::force(&ANOTHER);
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
