@@ -169,8 +169,10 @@ async fn report(ground: &Ground, measured: &Measured) -> Report {
     }
     report.figure("time", seconds(*time));
     report.figure("messages per second", format!("{:.1}", queue.deleted as f64 / time.as_secs_f64()));
-    let batch_time = *time * u32::try_from(plan.workers).expect("a small number")
-        / u32::try_from(*batches).unwrap_or(1).max(1);
+    // A worker that got no batch has not been busy.
+    let busy_workers =
+        u32::try_from(plan.workers).expect("a small number").min(u32::try_from(*batches).unwrap_or(1));
+    let batch_time = *time * busy_workers / u32::try_from(*batches).unwrap_or(1).max(1);
     report.figure("time of a batch, on average", format!("{:.2} s", batch_time.as_secs_f64()));
     for percent in [10, 50, 100] {
         report.figure(format!("memory of a worker at {percent} % of the time"), mib(memory.at(percent)));
