@@ -1,6 +1,7 @@
 """Installs the parties: each into a folder of its own outside the clone, once for each version of its pins.
 
     python3 tests/parties/tools.py python parties      prints the Python of that environment
+    python3 tests/parties/tools.py npm deploy FOLDER   prints the folder where the packages of FOLDER's lock file are
     python3 tests/parties/tools.py rie                 prints the path of the Runtime Interface Emulator
 
 The folder is $DMS2BQ_TOOLS, or ~/.cache/dms2bq/tools.
@@ -38,6 +39,22 @@ def python(name: str, requirements: Path | None = None) -> Path:
 
     with installed(folder, install):
         return folder / "bin/python"
+
+
+def npm(name: str, folder: Path) -> Path:
+    """A folder with the Node packages that a package.json and its lock file name. None of them runs anything to install itself."""
+    files = [folder / "package.json", folder / "package-lock.json"]
+    key = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    target = TOOLS / f"npm-{name}-{key}"
+
+    def install() -> None:
+        for file in files:
+            shutil.copy(file, target)
+        command = ["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=target, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+    with installed(target, install):
+        return target
 
 
 def rie() -> Path:
@@ -86,6 +103,8 @@ if __name__ == "__main__":
             print(python(name))
         case ["python", name, requirements]:
             print(python(name, Path(requirements)))
+        case ["npm", name, folder]:
+            print(npm(name, Path(folder)))
         case ["rie"]:
             print(rie())
         case _:

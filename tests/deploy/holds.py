@@ -1,0 +1,342 @@
+"""What must hold of the system, whichever description it is read from. Each check takes a stack and gives its problems.
+
+`mutations.json` has a way to break each of them.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from cloudformation import Stack
+
+ROOT = Path(__file__).parents[2]
+DAY_SECS = 86_400
+POISON_SECS = 300
+# What a message that never loads waits before it comes back: the last row of the table in src/outcome/backoff.rs.
+POISON_WAIT_SECS = 2
+
+# Variables that the program reads and a deployment leaves alone.
+NOT_SET = {
+    "GOOGLE_APPLICATION_CREDENTIALS": "a file with a key, or one that says what DMS2BQ_GOOGLE_PROVIDER says",
+    "BIGQUERY_EMULATOR_HOST": "for rehearsals",
+}
+
+
+class Lane:
+    """A queue with its dead-letter queue, function and event source."""
+
+    def __init__(self, stack: Stack, queue: str, dead: str, function: str):
+        self.queue_id, self.dead_id, self.function_id = queue, dead, function
+        self.queue = stack.resources[queue]["Properties"]
+        self.dead = stack.resources[dead]["Properties"]
+        self.function = stack.resources[function]["Properties"]
+        self.source = stack.resources[f"{function}Messages"]["Properties"]
+
+
+def lanes(stack: Stack) -> list[Lane]:
+    found = [Lane(stack, "Queue", "DeadLetterQueue", "LoaderLambdaFunction")]
+    if "FullLoadQueue" in stack.resources:
+        found.append(Lane(stack, "FullLoadQueue", "FullLoadDeadLetterQueue", "FullLoadLambdaFunction"))
+    return found
+
+
+def environment_is_what_the_program_reads(stack: Stack):
+    names = set(re.findall(r'pub const \w+: &str = "(\w+)";', (ROOT / "src/config.rs").read_text()))
+    for lane in lanes(stack):
+        given = set(lane.function["Environment"]["Variables"])
+        yield from (f"{lane.function_id} sets {name}, which src/config.rs does not read" for name in sorted(given - names))
+        missing = names - given - NOT_SET.keys()
+        yield from (f"{lane.function_id} does not set {name}, which src/config.rs reads" for name in sorted(missing))
+
+
+def partial_replies_are_on_at_both_ends(stack: Stack):
+    for lane in lanes(stack):
+        if lane.source.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield f"the event source of {lane.function_id} ignores partial replies"
+        if lane.function["Environment"]["Variables"].get("DMS2BQ_PARTIAL_BATCH_RESPONSE") != "on":
+            yield f"{lane.function_id} does not know that partial replies are honoured"
+
+
+def visibility_outlasts_a_batch(stack: Stack):
+    for lane in lanes(stack):
+        least = 6 * lane.function["Timeout"] + lane.source["MaximumBatchingWindowInSeconds"]
+        if not least <= lane.queue["VisibilityTimeout"] <= 43_200:
+            yield f"the visibility of {lane.queue_id} is {lane.queue['VisibilityTimeout']} s, and has to be at least {least} s"
+
+
+def poison_is_dead_lettered_in_five_minutes(stack: Stack):
+    for lane in lanes(stack):
+        receives = lane.queue["RedrivePolicy"]["maxReceiveCount"]
+        if receives != 50:
+            yield f"maxReceiveCount of {lane.queue_id} is {receives}; src/outcome/backoff.rs reckons with 50"
+        takes = receives * (POISON_WAIT_SECS + lane.source["MaximumBatchingWindowInSeconds"])
+        if takes > POISON_SECS:
+            yield f"poison takes {takes} s through {lane.queue_id}"
+
+
+def batches_are_small(stack: Stack):
+    for lane in lanes(stack):
+        if not 1 <= lane.source["BatchSize"] <= 10:
+            yield f"{lane.function_id} takes batches of {lane.source['BatchSize']}"
+        if not 2 <= lane.source.get("ScalingConfig", {}).get("MaximumConcurrency", 0) <= 1000:
+            yield f"{lane.function_id} has no maximum concurrency, so throttled receives would use up messages"
+
+
+def dead_letters_can_go_home(stack: Stack):
+    for lane in lanes(stack):
+        if lane.queue["RedrivePolicy"]["deadLetterTargetArn"] != _arn(lane.dead):
+            yield f"{lane.queue_id} does not dead-letter to {lane.dead_id}"
+        allowed = lane.dead.get("RedriveAllowPolicy")
+        if allowed != {"redrivePermission": "byQueue", "sourceQueueArns": [_arn(lane.queue)]}:
+            yield f"{lane.dead_id} allows {allowed}"
+        for queue, days in [(lane.queue, 4), (lane.dead, 14)]:
+            if queue["MessageRetentionPeriod"] != days * DAY_SECS:
+                yield f"{queue['QueueName']} keeps messages for {queue['MessageRetentionPeriod']} s, not {days} days"
+
+
+def each_lane_listens_to_its_queue(stack: Stack):
+    for lane in lanes(stack):
+        if lane.source["EventSourceArn"] != _arn(lane.queue) or lane.source["FunctionName"] != lane.function_id:
+            yield f"{lane.function_id} listens to {lane.source['EventSourceArn']}"
+
+
+def functions_are_custom_runtimes(stack: Stack):
+    for lane in lanes(stack):
+        if (lane.function["Runtime"], lane.function["Handler"]) != ("provided.al2023", "bootstrap"):
+            yield f"{lane.function_id} runs {lane.function['Handler']} on {lane.function['Runtime']}"
+        if lane.function["Architectures"] != [stack.parameters["Architecture"]]:
+            yield f"{lane.function_id} is for {lane.function['Architectures']}"
+
+
+def statements(stack: Stack) -> list[dict]:
+    found = []
+    for role in stack.of_type("AWS::IAM::Role").values():
+        found += [each for policy in role["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    for policy in stack.of_type("AWS::SQS::QueuePolicy").values():
+        found += policy["PolicyDocument"]["Statement"]
+    return found
+
+
+def no_right_is_a_wildcard(stack: Stack):
+    for statement in statements(stack):
+        for action in _list(statement["Action"]):
+            if "*" in action:
+                yield f"{statement['Sid']} allows {action}"
+        for resource in _list(statement["Resource"]):
+            if resource == "*" and statement["Sid"] != "LiveInTheVpc":
+                yield f"{statement['Sid']} is about every resource"
+    if any("ManagedPolicyArns" in role for role in stack.of_type("AWS::IAM::Role").values()):
+        yield "a managed policy allows what nobody reads here"
+
+
+def the_role_can_do_its_work(stack: Stack):
+    queues = [_arn(lane.queue) for lane in lanes(stack)]
+    bucket = f"arn:aws:s3:::{stack.parameters['LandingBucket']}"
+    folders = stack.parameters["LandingFolders"]
+    objects = [f"{bucket}/*" if folder == "*" else f"{bucket}/{folder}/*" for folder in folders.split(",")]
+    mappings = lanes(stack)[0].function["Environment"]["Variables"]["DMS2BQ_MAPPINGS"]
+    mappings_bucket, mappings_prefix = re.fullmatch("s3://([^/]+)/(.+)", mappings).groups()
+    needed = {
+        "s3:GetObject": [*objects, f"arn:aws:s3:::{mappings_bucket}/{mappings_prefix}/*"],
+        "s3:GetObjectVersion": objects,
+        "s3:ListBucket": [bucket, f"arn:aws:s3:::{mappings_bucket}"],
+        "sqs:ReceiveMessage": queues,
+        "sqs:DeleteMessage": queues,
+        "sqs:GetQueueAttributes": queues,
+        "sqs:ChangeMessageVisibility": queues,
+        "logs:CreateLogStream": ["<LogGroup.Arn>"],
+        "logs:PutLogEvents": ["<LogGroup.Arn>"],
+        "kms:Decrypt": [arn for arn in stack.parameters["KmsKeyArns"] if arn],
+    }
+    given: dict[str, set] = {}
+    for role in stack.of_type("AWS::IAM::Role").values():
+        for policy in role["Policies"]:
+            for each in policy["PolicyDocument"]["Statement"]:
+                if each["Sid"] != "LiveInTheVpc":
+                    for action in _list(each["Action"]):
+                        given.setdefault(action, set()).update(_list(each["Resource"]))
+    for action in sorted(needed.keys() | given.keys()):
+        expected, found = set(needed.get(action, [])), given.get(action, set())
+        if expected != found:
+            yield f"the role may {action} on {sorted(found)}, and should on {sorted(expected)}"
+
+
+def listing_is_for_mapped_folders(stack: Stack):
+    folders = stack.parameters["LandingFolders"]
+    wanted = {
+        "TellMissingFromDenied": [folder if folder == "*" else f"{folder}/*" for folder in folders.split(",")],
+        "ListMappings": [f"{stack.parameters['MappingsPrefix']}/*"],
+    }
+    for statement in statements(stack):
+        if statement["Sid"] in wanted:
+            prefixes = statement.get("Condition", {}).get("StringLikeIfExists", {}).get("s3:prefix", [])
+            if _list(prefixes) != wanted.pop(statement["Sid"]):
+                yield f"{statement['Sid']} is about {prefixes}"
+    yield from (f"there is no statement {sid}" for sid in wanted)
+
+
+def only_the_bucket_or_its_rules_may_send(stack: Stack):
+    bucket = f"arn:aws:s3:::{stack.parameters['LandingBucket']}"
+    by_s3 = not stack.of_type("AWS::Events::Rule")
+    for statement in statements(stack):
+        if statement["Action"] != "sqs:SendMessage":
+            continue
+        source = _list(statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", []))
+        if by_s3:
+            account = statement["Condition"].get("StringEquals", {}).get("aws:SourceAccount")
+            if source != [bucket] or account != "123456789012" or statement["Principal"] != {"Service": "s3.amazonaws.com"}:
+                yield f"{statement['Sid']} lets {statement['Principal']} send for {source} of {account}"
+        elif statement["Principal"] != {"Service": "events.amazonaws.com"} or not source:
+            yield f"{statement['Sid']} lets {statement['Principal']} send for {source}"
+
+
+def every_event_pattern_is_for_the_bucket(stack: Stack):
+    for name, rule in stack.of_type("AWS::Events::Rule").items():
+        pattern = rule["EventPattern"]
+        told = (pattern["source"], pattern["detail-type"], pattern["detail"]["bucket"]["name"])
+        if told != (["aws.s3"], ["Object Created"], [stack.parameters["LandingBucket"]]):
+            yield f"{name} is about {told}"
+        [target] = rule["Targets"]
+        if "DeadLetterConfig" not in target:
+            yield f"what {name} cannot deliver is lost"
+
+
+def metrics_of_the_program() -> set[str]:
+    return set(METRICS)
+
+
+# The lead's metrics: src/telemetry.rs writes them.
+METRICS = ["files", "row_count", "size_bytes", "load_latency_ms", "job_wait_ms", "retry_count", "mappings_rejected"]
+
+
+def own_metrics(stack: Stack):
+    """Every metric of ours that an alarm or the dashboard names: its name and dimensions."""
+    for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
+        if alarm["Namespace"] == "dms2bq":
+            yield alarm["MetricName"], {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    for widget in dashboard(stack)["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            if metric[0] == "dms2bq":
+                names = [part for part in metric[2:] if isinstance(part, str)]
+                yield metric[1], dict(zip(names[::2], names[1::2], strict=True))
+            elif isinstance(metric[0], dict):
+                searched = re.search(r"\{dms2bq,([\w,]+)\} MetricName=\"(\w+)\" function=\"([^\"]+)\"", metric[0]["expression"])
+                yield searched[2], dict.fromkeys(searched[1].split(",")) | {"function": searched[3]}
+
+
+def dashboard(stack: Stack) -> dict:
+    [found] = stack.of_type("AWS::CloudWatch::Dashboard").values()
+    return json.loads(found["DashboardBody"])
+
+
+def metrics_are_those_of_the_program(stack: Stack):
+    codes = set(re.findall(r"`([a-z]+\.[a-z_0-9]+)`", (ROOT / "docs/errors.md").read_text()))
+    functions = {f"<{lane.function_id}>" for lane in lanes(stack)}
+    for name, dimensions in own_metrics(stack):
+        if name not in metrics_of_the_program():
+            yield f"there is no metric {name}"
+        if sorted(dimensions) not in (["function"], ["function", "outcome"], ["code", "function", "outcome"]):
+            yield f"{name} has no dimensions {sorted(dimensions)}"
+        if dimensions.get("outcome") not in (None, "loaded", "ignored", "returned"):
+            yield f"there is no outcome {dimensions['outcome']}"
+        if dimensions.get("code") and dimensions["code"] not in codes:
+            yield f"there is no code {dimensions['code']}"
+        if dimensions["function"] not in functions:
+            yield f"{name} is about {dimensions['function']}"
+
+
+def alarms_say_what_to_do(stack: Stack):
+    topic = stack.parameters["AlarmTopicArn"]
+    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
+        if len(alarm.get("AlarmDescription", "")) < 40:
+            yield f"{name} does not say what it means"
+        if alarm.get("AlarmActions", []) != ([topic] if topic else []):
+            yield f"{name} tells {alarm.get('AlarmActions')}"
+        # CloudWatch refuses an alarm that looks at more than seven days, and more than one day in periods below an hour.
+        seconds = alarm["Period"] * alarm["EvaluationPeriods"]
+        if seconds > (7 * DAY_SECS if alarm["Period"] >= 3600 else DAY_SECS):
+            yield f"{name} looks at {seconds} s"
+
+
+def every_lane_is_watched(stack: Stack):
+    alarms = list(stack.of_type("AWS::CloudWatch::Alarm").values())
+    for lane in lanes(stack):
+        dead, queue, function = lane.dead["QueueName"], lane.queue["QueueName"], f"<{lane.function_id}>"
+        row_mismatch = {"function": function, "outcome": "returned", "code": "job.row_mismatch"}
+        wanted = [
+            ("ApproximateNumberOfMessagesVisible", {"QueueName": dead}, 0),
+            ("ApproximateAgeOfOldestMessage", {"QueueName": dead}, 8 * DAY_SECS),
+            ("ApproximateAgeOfOldestMessage", {"QueueName": queue}, 60 * int(stack.parameters["OldestMessageMinutes"])),
+            ("Errors", {"FunctionName": function}, 0),
+            ("files", row_mismatch, 0),
+        ]
+        for metric, dimensions, threshold in wanted:
+            if not any(_is_above(alarm, metric, dimensions, threshold) for alarm in alarms):
+                yield f"no alarm when {metric} of {dimensions} is above {threshold}"
+    quiet = [alarm for alarm in alarms if alarm["ComparisonOperator"] == "LessThanThreshold"]
+    hours = int(stack.parameters["NothingLoadedHours"])
+    for alarm in quiet:
+        if (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) != (3600, hours, "breaching"):
+            yield "nothing would be said of hours without a load"
+    if len(quiet) != 1:
+        yield "there is no alarm when nothing is loaded"
+
+
+def _is_above(alarm: dict, metric: str, dimensions: dict, threshold: int) -> bool:
+    about = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    return (alarm["MetricName"], about, alarm["Threshold"], alarm["ComparisonOperator"], alarm["TreatMissingData"]) == (
+        metric,
+        dimensions,
+        threshold,
+        "GreaterThanThreshold",
+        "notBreaching",
+    )
+
+
+def buckets_stay_private(stack: Stack):
+    for name, bucket in stack.of_type("AWS::S3::Bucket").items():
+        if set(bucket["PublicAccessBlockConfiguration"].values()) != {True}:
+            yield f"{name} may be made public"
+
+
+def logs_end_some_day(stack: Stack):
+    for name, group in stack.of_type("AWS::Logs::LogGroup").items():
+        if group.get("RetentionInDays") != int(stack.parameters["LogRetentionDays"]):
+            yield f"{name} keeps logs for {group.get('RetentionInDays')} days"
+    for lane in lanes(stack):
+        if lane.function["LoggingConfig"] != {"LogGroup": "<LogGroup>"}:
+            yield f"{lane.function_id} logs to {lane.function['LoggingConfig']}"
+
+
+def _arn(queue: dict) -> str:
+    return f"arn:aws:sqs:eu-west-1:123456789012:{queue['QueueName']}"
+
+
+def _list(value):
+    return value if isinstance(value, list) else [value]
+
+
+CHECKS = [
+    environment_is_what_the_program_reads,
+    partial_replies_are_on_at_both_ends,
+    visibility_outlasts_a_batch,
+    poison_is_dead_lettered_in_five_minutes,
+    batches_are_small,
+    dead_letters_can_go_home,
+    each_lane_listens_to_its_queue,
+    functions_are_custom_runtimes,
+    no_right_is_a_wildcard,
+    the_role_can_do_its_work,
+    listing_is_for_mapped_folders,
+    only_the_bucket_or_its_rules_may_send,
+    every_event_pattern_is_for_the_bucket,
+    metrics_are_those_of_the_program,
+    alarms_say_what_to_do,
+    every_lane_is_watched,
+    buckets_stay_private,
+    logs_end_some_day,
+]
+
+
+def problems(stack: Stack) -> list[str]:
+    return [f"{check.__name__}: {problem}" for check in CHECKS for problem in check(stack)]
