@@ -14,6 +14,8 @@ pub mod names {
     pub const GOOGLE_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
     /// The base URL of a BigQuery emulator.
     pub const BIGQUERY_EMULATOR: &str = "BIGQUERY_EMULATOR_HOST";
+    /// The function's name, set by Lambda. With it, metrics are written into the log lines.
+    pub const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
     /// Log levels, as in every Rust program.
     pub const LOG: &str = "RUST_LOG";
 }
@@ -32,6 +34,8 @@ pub struct Config {
     pub google_credentials: Option<PathBuf>,
     /// The base URL of a BigQuery emulator, used without credentials and before any credential file.
     pub bigquery_emulator: Option<String>,
+    /// The Lambda function's name, if this is one.
+    pub function: Option<String>,
 }
 
 /// Where the mappings are.
@@ -94,6 +98,7 @@ impl Config {
             partial_replies: partial_replies(get(names::PARTIAL_BATCH_RESPONSE))?,
             google_credentials: get(names::GOOGLE_CREDENTIALS).map(PathBuf::from),
             bigquery_emulator: get(names::BIGQUERY_EMULATOR),
+            function: get(names::FUNCTION),
         })
     }
 }
