@@ -25,7 +25,7 @@ def run(*command, **options) -> str:
 def wheel(tmp_path_factory) -> Path:
     """Built as a release is, but for the profile: optimising would take minutes and change nothing here."""
     folder = tmp_path_factory.mktemp("wheel")
-    maturin = tools.python("maturin").parent / "maturin"
+    maturin = tools.python("release").parent / "maturin"
     run(maturin, "build", "--profile", "dev", "--locked", "--out", folder)
     [wheel] = folder.glob("*.whl")
     return wheel
