@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::event::Receipt;
 use crate::job::id::JobId;
+use crate::job::load::Settled;
 use crate::key::DmsKey;
 use crate::object::{Object, ObjectRef};
 use crate::outcome::{Disposition, Outcome, StepError};
@@ -16,6 +17,8 @@ use crate::route::Route;
 pub struct Known {
     /// The address, as the event names it.
     pub object: Option<ObjectRef>,
+    /// When S3 had the object, in milliseconds since 1970, as the event says.
+    pub landed_at_ms: Option<u64>,
     /// The identity, once there is an etag.
     pub identified: Option<Object>,
     /// What DMS meant.
@@ -62,6 +65,11 @@ pub struct Record {
     pub size_bytes: Option<u64>,
     /// How long this receive worked on it.
     pub duration_ms: u64,
+    /// From the object's landing in S3 to the moment when its rows could be queried, by the clocks of AWS and Google. For
+    /// loaded objects whose event tells when they landed, and not for news of an object that was in already.
+    pub load_latency_ms: Option<u64>,
+    /// How long this receive waited for BigQuery's job, for loaded objects.
+    pub job_wait_ms: Option<u64>,
     /// What is wrong, the whole chain; or why it is ignored.
     #[serde(rename = "reason")]
     pub message: Option<String>,
@@ -84,6 +92,8 @@ impl Record {
                 record.attempt = Some(settled.attempt);
                 record.row_count = Some(settled.row_count);
                 record.size_bytes = settled.size_bytes.or(record.size_bytes);
+                record.load_latency_ms = latency_ms(known, settled);
+                record.job_wait_ms = Some(settled.job_wait_ms);
             }
             Outcome::Ignored(ignored) => {
                 record.outcome = "ignored";
@@ -137,11 +147,18 @@ impl Record {
             row_count: None,
             size_bytes: object.and_then(|object| object.size_bytes),
             duration_ms,
+            load_latency_ms: None,
+            job_wait_ms: None,
             message: None,
             remedy: None,
             notable: false,
         }
     }
+}
+
+/// From landing to queryable. A job that ended before its object landed loaded it for an earlier event.
+fn latency_ms(known: &Known, settled: &Settled) -> Option<u64> {
+    settled.ended_ms?.checked_sub(known.landed_at_ms?)
 }
 
 fn disposition<S: serde::Serializer>(value: &Option<Disposition>, serializer: S) -> Result<S::Ok, S::Error> {
