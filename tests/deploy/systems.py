@@ -72,8 +72,8 @@ def _sam_as_it_is() -> dict:
     return transformed(sam_template())
 
 
-def sam(parameters: dict) -> cloudformation.Stack:
-    return in_one_form(cloudformation.stack(_sam_as_it_is(), **OWN, **parameters))
+def sam(parameters: dict, **more: str) -> cloudformation.Stack:
+    return in_one_form(cloudformation.stack(_sam_as_it_is(), **OWN | parameters | more))
 
 
 def osls(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
@@ -96,7 +96,7 @@ def osls(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
 
 def packaged(parameters: dict, folder: Path = ROOT) -> tuple[dict, dict]:
     """What the framework would deploy: the template, and the parameters that it hands to CloudFormation."""
-    given = [f"--param={name}={value}" for name, value in (OWN | parameters).items()]
+    given = [f"--param={name}={value}" for name, value in (OWN | parameters).items() if value]
     with tempfile.TemporaryDirectory() as out:
         done = osls("package", "--package", out, *given, folder=folder)
         assert done.returncode == 0, done.stdout + done.stderr

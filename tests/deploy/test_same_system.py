@@ -2,6 +2,7 @@
 
 import re
 
+import cloudformation
 import holds
 import pytest
 import systems
@@ -50,12 +51,13 @@ def test_the_framework_refuses_a_misspelt_property(misspelt, tmp_path):
     assert re.search("unrecognized property|must be equal", done.stdout + done.stderr), done.stdout + done.stderr
 
 
-def test_a_bucket_has_to_be_named():
-    done = systems.osls("package", f"--param=GoogleProvider={systems.OWN['GoogleProvider']}")
-    assert done.returncode != 0
-    assert "LandingBucket" in done.stdout + done.stderr
-
-
 def test_what_the_framework_is_told_is_yaml_without_tabs():
     text = (systems.ROOT / "serverless.yml").read_text()
     assert "\t" not in text and yaml.compose(text) is not None
+
+
+@pytest.mark.parametrize("name", systems.OWN)
+def test_what_has_no_default_is_asked_for(name):
+    template, handed_over = systems.packaged({name: ""})
+    with pytest.raises(cloudformation.BadParameter, match=f"'{name}' must meet: Give the"):
+        cloudformation.stack(template, **handed_over)

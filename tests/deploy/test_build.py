@@ -1,0 +1,97 @@
+"""What `sam build` and `sam package` make: a zip with the program `bootstrap` at its root, as Cargo.toml's profile `lambda` has it."""
+
+import io
+import json
+import os
+import platform
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import boto3
+import pytest
+import systems
+
+BIN = Path(sys.executable).parent
+ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+# Amazon Linux 2023 has this one.
+GLIBC = (2, 34)
+ZIP_BYTES = 10_000_000
+
+
+def sam(*arguments, **environment: str) -> None:
+    command = [BIN / "sam", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=systems.ROOT,
+        env=systems.environment(SAM_CLI_BETA_RUST_CARGO_LAMBDA="1", **environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The folder that `sam build` fills, for this machine's processor: the standard library of the other may not be here."""
+    folder = tmp_path_factory.mktemp("sam") / "build"
+    sam("build", "--build-dir", folder, "--parameter-overrides", f"Architecture={ARCHITECTURE}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def package(built, tmp_path_factory) -> zipfile.ZipFile:
+    """The zip that `sam package` puts into a bucket (LocalStack's)."""
+    url = os.environ["DMS2BQ_TEST_LOCALSTACK"]
+    bucket = f"artefacts-{os.urandom(4).hex()}"
+    own = {"region_name": "eu-west-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    s3 = boto3.client("s3", endpoint_url=url, **own)
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    out = tmp_path_factory.mktemp("package") / "template.json"
+    sam(
+        "package", "--template-file", built / "template.yaml", "--s3-bucket", bucket, "--output-template-file", out, "--use-json",
+        AWS_ENDPOINT_URL=url,
+    )  # fmt: skip
+    functions = json.loads(out.read_text())["Resources"]
+    places = {functions[name]["Properties"]["CodeUri"] for name in ("LoaderLambdaFunction", "FullLoadLambdaFunction")}
+    [(found_bucket, key)] = [re.fullmatch("s3://([^/]+)/(.+)", place).groups() for place in places]
+    return zipfile.ZipFile(io.BytesIO(s3.get_object(Bucket=found_bucket, Key=key)["Body"].read()))
+
+
+def test_the_zip_holds_one_program_at_its_root(package):
+    [entry] = package.infolist()
+    assert entry.filename == "bootstrap"
+    assert stat.S_IMODE(entry.external_attr >> 16) & 0o111 == 0o111
+    print(f"\nthe zip that sam made: {entry.compress_size / 1e6:.1f} MB; bootstrap: {entry.file_size / 1e6:.1f} MB")
+    assert entry.compress_size < ZIP_BYTES
+
+
+def test_the_program_runs_on_amazon_linux_2023(package):
+    versions = {tuple(map(int, found)) for found in re.findall(rb"GLIBC_(\d+)\.(\d+)", package.read("bootstrap"))}
+    assert versions and max(versions) <= GLIBC
+
+
+def test_a_panic_in_it_can_be_caught(package, tmp_path):
+    program = tmp_path / "bootstrap"
+    program.write_bytes(package.read("bootstrap"))
+    program.chmod(0o755)
+    # Its runtime panics where Lambda's variables are missing. Unwinding ends with 101, and aborting by a signal.
+    done = subprocess.run([program], env={}, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 101, done
+    assert "bug.panic" in done.stdout
+
+
+def test_sam_builds_by_the_profile_for_the_lambda():
+    cargo = tomllib.loads((systems.ROOT / "Cargo.toml").read_text())
+    build = cargo["package"]["metadata"]["lambda"]["build"]
+    profile = dict(cargo["profile"]["lambda"])
+    assert profile.pop("inherits") == "release"
+    said = {f"profile.release.{name}={json.dumps(value)}" for name, value in profile.items()}
+    assert set(build["config"]) == said
+    # cargo-lambda's own are panic = "abort", among others.
+    assert build["disable_optimizations"] and build["no_default_features"] and build["locked"]
