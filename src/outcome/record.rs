@@ -12,6 +12,14 @@ use crate::object::{Object, ObjectRef};
 use crate::outcome::{Disposition, Outcome, StepError};
 use crate::route::Route;
 
+/// AWS's clock and Google's are not the same; by more than this they do not differ.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+const LANDED_AGAIN: &str = "the same bytes landed again after they were loaded; they are in once";
+
+const LANDED_AGAIN_REMEDY: &str = "Nothing, if the file was only written again. If the table was emptied meanwhile, its rows are not \
+     there: see \"Loading again on purpose\" in docs/operating.md.";
+
 /// What the steps have learned about one object, gathered as they go, so that the line is whole however it ends.
 #[derive(Debug, Default)]
 pub struct Known {
@@ -75,7 +83,7 @@ pub struct Record {
     pub message: Option<String>,
     /// What a person should do.
     pub remedy: Option<String>,
-    /// Whether a person may want to know of an object that is ignored. It decides the line's level and is no field.
+    /// Whether a person may want to know of an object that is loaded or ignored. It decides the line's level and is no field.
     #[serde(skip)]
     pub notable: bool,
 }
@@ -94,6 +102,11 @@ impl Record {
                 record.size_bytes = settled.size_bytes.or(record.size_bytes);
                 record.load_latency_ms = latency_ms(known, settled);
                 record.job_wait_ms = Some(settled.job_wait_ms);
+                if settled.adopted && landed_again(known, settled) {
+                    record.notable = true;
+                    record.message = Some(LANDED_AGAIN.to_owned());
+                    record.remedy = Some(LANDED_AGAIN_REMEDY.to_owned());
+                }
             }
             Outcome::Ignored(ignored) => {
                 record.outcome = "ignored";
@@ -159,6 +172,13 @@ impl Record {
 /// From landing to queryable. A job that ended before its object landed loaded it for an earlier event.
 fn latency_ms(known: &Known, settled: &Settled) -> Option<u64> {
     settled.ended_ms?.checked_sub(known.landed_at_ms?)
+}
+
+/// Whether the same bytes were written once more after they had been loaded. Then they are in once, which is right, unless
+/// somebody emptied the table in between and meant them to come again.
+fn landed_again(known: &Known, settled: &Settled) -> bool {
+    let (Some(landed_at_ms), Some(ended_ms)) = (known.landed_at_ms, settled.ended_ms) else { return false };
+    landed_at_ms > ended_ms.saturating_add(CLOCKS_DIFFER_MS)
 }
 
 fn disposition<S: serde::Serializer>(value: &Option<Disposition>, serializer: S) -> Result<S::Ok, S::Error> {

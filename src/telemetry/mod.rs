@@ -108,6 +108,7 @@ pub fn write_record(record: &Record, metrics: Option<&Metrics>, now_ms: u64) {
         };
     }
     match (record.outcome, record.disposition) {
+        ("loaded", _) if record.notable => line!(Level::WARN, "loaded before"),
         ("loaded", _) => line!(Level::INFO, "loaded"),
         ("ignored", _) if record.notable => line!(Level::WARN, "ignored"),
         ("ignored", _) => line!(Level::INFO, "ignored"),

@@ -158,6 +158,21 @@ async fn news_without_a_time_or_from_the_future_measures_no_latency() {
     }
 }
 
+#[tokio::test]
+async fn bytes_that_land_again_after_they_were_loaded_are_said_to_be_in_once() {
+    let mut ground = Ground::start().await;
+    let (before, after) = ("2022-12-01T09:30:15.123Z", "2999-01-01T00:00:00.000Z");
+    for (landed_at, level, says_why) in
+        [(before, "INFO", false), (before, "INFO", false), (after, "WARN", true)]
+    {
+        let line = ground.line_of(1, &created("acme-landing", landed_at)).await;
+        assert_eq!((&line["outcome"], &line["level"]), (&json!("loaded"), &json!(level)), "{line}");
+        let reason = line["reason"].as_str().unwrap_or_default();
+        assert_eq!(reason.contains("landed again"), says_why, "{line}");
+        assert_eq!(line["remedy"].is_string(), says_why, "{line}");
+    }
+}
+
 #[test]
 fn the_metrics_have_names_of_their_own_and_a_unit_that_cloudwatch_knows() {
     let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
