@@ -202,6 +202,21 @@ def every_event_pattern_is_for_the_bucket(stack: Stack):
             yield f"what {name} cannot deliver is lost"
 
 
+def a_bucket_of_its_own_tells_the_queue(stack: Stack):
+    if "OwnLandingBucket" not in stack.resources:
+        return
+    bucket = stack.resources["OwnLandingBucket"]["Properties"]
+    prefix = stack.parameters["NotificationPrefix"]
+    if stack.of_type("AWS::Events::Rule"):
+        wanted = {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    else:
+        told = {"Queue": _arn(lanes(stack)[0].queue), "Event": "s3:ObjectCreated:*"}
+        narrowed = {"Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": prefix}]}}} if prefix else {}
+        wanted = {"QueueConfigurations": [told | narrowed]}
+    if bucket["NotificationConfiguration"] != wanted:
+        yield f"the bucket tells {bucket['NotificationConfiguration']}"
+
+
 def metrics_of_the_program() -> set[str]:
     source = (ROOT / "src/telemetry/metrics.rs").read_text()
     return set(re.findall(r'Metric = Metric \{ name: "(\w+)"', source))
@@ -333,6 +348,7 @@ CHECKS = [
     listing_is_for_mapped_folders,
     only_the_bucket_or_its_rules_may_send,
     every_event_pattern_is_for_the_bucket,
+    a_bucket_of_its_own_tells_the_queue,
     metrics_are_those_of_the_program,
     alarms_say_what_to_do,
     every_lane_is_watched,
