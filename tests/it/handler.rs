@@ -14,7 +14,7 @@ use bytes::Bytes;
 use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::{Clock, Deadline};
 use dms2bq::entry::lambda::{InvocationError, Time};
-use dms2bq::entry::mapping_store::{MappingSource, MappingStore};
+use dms2bq::entry::mapping_store::{MappingSource, MappingStore, Offer, SourceError, Version};
 use dms2bq::outcome::reply::WholeBatch;
 use dms2bq::route::MappingFile;
 use serde::Deserialize;
@@ -357,8 +357,12 @@ struct Flaky(Mutex<Vec<Result<Vec<MappingFile>, String>>>);
 
 #[async_trait]
 impl MappingSource for Flaky {
-    async fn read(&self, _: Deadline) -> Result<Vec<MappingFile>, String> {
-        self.0.lock().unwrap().remove(0)
+    async fn look(&self, _: Deadline) -> Result<Offer, SourceError> {
+        Ok(Offer { version: Version::Package, before: None })
+    }
+
+    async fn read(&self, _: &Version, _: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        self.0.lock().unwrap().remove(0).map_err(SourceError::Unread)
     }
 }
 

@@ -12,7 +12,7 @@ use dms2bq::cloud::{
     ByteStream, CallError, Clock, Deadline, InsertError, Inserted, ObjectHead, Objects, ObjectsError, Queue,
     TableLookup, Tail, VisibilityChange, VisibilityFailure, Warehouse,
 };
-use dms2bq::entry::mapping_store::MappingSource;
+use dms2bq::entry::mapping_store::{MappingSource, Offer, SourceError, Version};
 use dms2bq::event::QueueArn;
 use dms2bq::job::{JobRecord, JobRef, JobState, LoadJob};
 use dms2bq::object::{Object, ObjectRef};
@@ -379,16 +379,30 @@ impl Queue for Station {
 
 #[async_trait]
 impl MappingSource for Station {
-    async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        if self.mappings_fail && self.world.faults.percent(40) {
-            self.say(&"mappings -> unreadable");
-            return Err("s3.get_object: as the world would have it".to_owned());
+    async fn look(&self, _deadline: Deadline) -> Result<Offer, SourceError> {
+        if self.mappings_fail && self.world.faults.percent(20) {
+            self.say(&"mappings -> not looked at");
+            return Err(SourceError::Unread("s3.list: as the world would have it".to_owned()));
         }
         tokio::time::sleep(self.world.faults.latency()).await;
-        let file = |bucket: &str| MappingFile {
-            name: format!("mappings/{bucket}.json"),
-            text: story::mapping(bucket),
-        };
+        // Each hour has a version of its own, which holds the same; a bad one now and then.
+        let hours = self.world.clock.elapsed().as_secs() / 3_600;
+        let is_bad = self.mappings_fail && self.world.faults.percent(30);
+        let name = |hours: u64| Version::Published(format!("v{hours}"));
+        let version = if is_bad { Version::Published("bad".to_owned()) } else { name(hours) };
+        Ok(Offer { version, before: Some(name(hours.saturating_sub(1))) })
+    }
+
+    async fn read(&self, version: &Version, _deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        if self.mappings_fail && self.world.faults.percent(40) {
+            self.say(&"mappings -> unreadable");
+            return Err(SourceError::Unread("s3.get_object: as the world would have it".to_owned()));
+        }
+        tokio::time::sleep(self.world.faults.latency()).await;
+        self.world.count("mappings read");
+        let is_bad = *version == Version::Published("bad".to_owned());
+        let text = |bucket: &str| if is_bad { "{}".to_owned() } else { story::mapping(bucket) };
+        let file = |bucket: &str| MappingFile { name: format!("mappings/{bucket}.json"), text: text(bucket) };
         Ok([BUCKET, VERSIONED_BUCKET].map(file).to_vec())
     }
 }
