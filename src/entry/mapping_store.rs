@@ -131,6 +131,15 @@ struct InForce {
 struct Rejected {
     version: Version,
     reason: String,
+    /// Whether all of it was read, so that it will have the same problems whenever it is read again.
+    is_final: bool,
+}
+
+impl Rejected {
+    /// What could not be read whole; it may be mended under the same name.
+    fn unread(version: Version, reason: String) -> Self {
+        Self { version, reason, is_final: false }
+    }
 }
 
 /// What a look came to.
@@ -245,10 +254,7 @@ impl MappingStore {
             Err(SourceError::Unread(detail) | SourceError::Changing(detail)) => return Err(detail),
             // It has no name, so it is taken for another one each time.
             Err(SourceError::Broken(reason)) => {
-                return Ok(Finding::Rejected(Rejected {
-                    version: Version::Published("?".to_owned()),
-                    reason,
-                }));
+                return Ok(Finding::Rejected(Rejected::unread(Version::Published("?".to_owned()), reason)));
             }
         };
         if in_force.as_ref() == Some(&version) {
@@ -258,21 +264,26 @@ impl MappingStore {
             let reason =
                 "CURRENT is gone, and files beside it are not taken for what was published. Publish again"
                     .to_owned();
-            return Ok(Finding::Rejected(Rejected { version, reason }));
+            return Ok(Finding::Rejected(Rejected::unread(version, reason)));
         }
         if matches!(version, Version::Folder(_)) && seen.as_ref() != Some(&version) {
             return Ok(Finding::Unsettled(version));
         }
-        // What has problems has them still: its name is made of its content.
-        if let Some(known) = rejected.filter(|known| known.version == version) {
+        if let Some(known) = rejected.filter(|known| known.is_final && known.version == version) {
             return Ok(Finding::Rejected(known));
         }
-        match load(source, &version, deadline).await {
-            Ok(in_force) => Ok(Finding::Newer(in_force)),
-            Err(SourceError::Broken(reason)) => Ok(Finding::Rejected(Rejected { version, reason })),
-            Err(SourceError::Changing(_)) => Ok(Finding::Unsettled(version)),
-            Err(SourceError::Unread(detail)) => Err(detail),
-        }
+        let files = match source.read(&version, deadline).await {
+            Ok(files) => files,
+            Err(SourceError::Broken(reason)) => {
+                return Ok(Finding::Rejected(Rejected::unread(version, reason)));
+            }
+            Err(SourceError::Changing(_)) => return Ok(Finding::Unsettled(version)),
+            Err(SourceError::Unread(detail)) => return Err(detail),
+        };
+        Ok(match parse(version.clone(), files) {
+            Ok(in_force) => Finding::Newer(in_force),
+            Err(reason) => Finding::Rejected(Rejected { version, reason, is_final: true }),
+        })
     }
 }
 
@@ -295,7 +306,7 @@ async fn read_first(
         (error, _) => return Err(error.into_detail()),
     };
     match load(source, &before, deadline).await {
-        Ok(in_force) => Ok((in_force, Some(Rejected { version: offer.version, reason }))),
+        Ok(in_force) => Ok((in_force, Some(Rejected::unread(offer.version, reason)))),
         Err(error) => {
             let also = error.into_detail();
             Err(format!("version {}: {reason}; and the version before, {before}: {also}", offer.version))
@@ -309,8 +320,12 @@ async fn load(
     deadline: Deadline,
 ) -> Result<InForce, SourceError> {
     let files = source.read(version, deadline).await?;
-    let mappings = Mappings::parse(files).map_err(|problems| SourceError::Broken(describe(&problems)))?;
-    Ok(InForce { version: version.clone(), mappings: Arc::new(mappings) })
+    parse(version.clone(), files).map_err(SourceError::Broken)
+}
+
+fn parse(version: Version, files: Vec<MappingFile>) -> Result<InForce, String> {
+    let mappings = Mappings::parse(files).map_err(|problems| describe(&problems))?;
+    Ok(InForce { version, mappings: Arc::new(mappings) })
 }
 
 /// Every problem with its place and what to do, up to a number.

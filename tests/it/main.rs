@@ -28,6 +28,8 @@ mod kills_and_load;
 mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
+mod log;
+mod mapping_refresh;
 mod objects;
 mod outage;
 mod pace;
