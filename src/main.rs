@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, emulator, explain, load, local};
+use dms2bq::entry::{assemble, check, diff, emulator, explain, load, local, publish};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -38,6 +38,8 @@ enum Command {
     Local(local::LocalArgs),
     Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
+    Diff(diff::DiffArgs),
+    Publish(publish::PublishArgs),
     Load(load::LoadArgs),
     Emulator(emulator::EmulatorArgs),
     /// Print a script that completes dms2bq's commands in your shell
@@ -82,6 +84,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 check::report(args.format, files, &mut io::stdout())?.into()
             }
         },
+        Command::Diff(args) => diff::run(&args).await?,
+        Command::Publish(args) => publish::run(args).await?,
         Command::Emulator(args) => {
             emulator::run(args).await?;
             ExitCode::SUCCESS
@@ -95,8 +99,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The mapping files that the environment names, from this machine or from S3.
 async fn mapping_files(config: &Config) -> anyhow::Result<Vec<MappingFile>> {
-    let files = assemble::mapping_files(config).await;
-    files.map_err(|detail| anyhow::anyhow!("{detail}"))
+    let files = assemble::read_mappings_at(&config.mappings).await;
+    files.map_err(|error| anyhow::anyhow!("{}", error.in_words()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Puts the pipeline together from the environment: what the Lambda and `dms2bq load` share.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cloud::google::{BigQuery, Settings};
 use crate::cloud::{Clock, Deadline, Jitter, aws};
 use crate::config::{Config, MappingsLocation};
 use crate::entry::lambda::Handler;
-use crate::entry::mapping_files;
+use crate::entry::mapping_files::{MappingFilesError, read_local};
 use crate::entry::mapping_store::{MappingSource, MappingStore, Offer, SourceError, Version};
 use crate::entry::redelivery::Redelivery;
 use crate::outcome::record::Chain;
@@ -52,20 +52,47 @@ async fn pipeline(
     Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
 }
 
-/// The mapping files that the environment names, from this machine or from S3: those in force.
+/// Why mappings could not be read for a person at a terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// From this machine.
+    #[error(transparent)]
+    Local(#[from] MappingFilesError),
+    /// From S3.
+    #[error(transparent)]
+    S3(#[from] MappingsError),
+    /// S3 does not answer.
+    #[error("reading {place} took more than {} s", MAPPINGS_TIMEOUT.as_secs())]
+    NoAnswer {
+        /// The place.
+        place: String,
+    },
+}
+
+impl ReadError {
+    /// What is wrong, and what to do.
+    pub fn in_words(&self) -> String {
+        let remedy = match self {
+            Self::Local(error) => error.remedy(),
+            Self::S3(error) => error.remedy(),
+            Self::NoAnswer { .. } => "See that S3 can be reached from here.",
+        };
+        format!("{}. {remedy}", Chain(self))
+    }
+}
+
+/// The mapping files of a place on this machine or in S3: those in force.
 ///
 /// # Errors
-/// What keeps them from being read, in words.
-pub async fn mapping_files(config: &Config) -> Result<Vec<MappingFile>, String> {
-    let files = match &config.mappings {
-        MappingsLocation::Local(path) => return read_local(path).map_err(SourceError::into_detail),
-        MappingsLocation::S3(folder) => {
-            let s3 = aws::S3::new(&aws::sdk_config().await);
-            tokio::time::timeout(MAPPINGS_TIMEOUT, read_mappings(&s3, folder)).await
-        }
+/// What keeps them from being read.
+pub async fn read_mappings_at(place: &MappingsLocation) -> Result<Vec<MappingFile>, ReadError> {
+    let folder = match place {
+        MappingsLocation::Local(path) => return Ok(read_local(path)?),
+        MappingsLocation::S3(folder) => folder,
     };
-    let no_answer = || format!("reading {} took more than {} s", config.mappings, MAPPINGS_TIMEOUT.as_secs());
-    files.map_err(|_elapsed| no_answer())?.map_err(|error| in_words(&error))
+    let s3 = aws::S3::new(&aws::sdk_config().await);
+    let files = tokio::time::timeout(MAPPINGS_TIMEOUT, read_mappings(&s3, folder)).await;
+    Ok(files.map_err(|_elapsed| ReadError::NoAnswer { place: place.to_string() })??)
 }
 
 fn mapping_source(config: &Config, sdk_config: &SdkConfig) -> Arc<dyn MappingSource> {
@@ -87,12 +114,8 @@ impl MappingSource for LocalFiles {
 
     async fn read(&self, _version: &Version, _deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
         read_local(&self.path)
+            .map_err(|error| SourceError::Unread(format!("{}. {}", Chain(&error), error.remedy())))
     }
-}
-
-fn read_local(path: &Path) -> Result<Vec<MappingFile>, SourceError> {
-    mapping_files::read_local(path)
-        .map_err(|error| SourceError::Unread(format!("{}. {}", Chain(&error), error.remedy())))
 }
 
 /// The mappings of a prefix in S3, published or not.

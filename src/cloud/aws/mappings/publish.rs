@@ -165,16 +165,15 @@ pub async fn put_in_force(
     Err(PublishError::Conflict { address: folder.address_of(CURRENT_FILE), now })
 }
 
-/// What a rollback puts in force: the version before, and the one in force as the one before, so that a second
-/// rollback undoes the first.
+/// The version that a rollback puts in force. The one in force becomes the one before, so a second rollback undoes the
+/// first.
 ///
 /// # Errors
 /// [`PublishError::NothingBefore`] if there is none.
-pub fn version_before(folder: &S3Folder, in_force: &InForce) -> Result<(VersionId, VersionId), PublishError> {
+pub fn version_before(folder: &S3Folder, in_force: &InForce) -> Result<VersionId, PublishError> {
     let nothing = |detail| PublishError::NothingBefore { address: folder.to_string(), detail };
     let current = in_force.current.as_ref().ok_or_else(|| nothing("nothing was published there"))?;
-    let previous = current.previous.clone().ok_or_else(|| nothing("it is the first version"))?;
-    Ok((previous, current.version.clone()))
+    current.previous.clone().ok_or_else(|| nothing("it is the first version"))
 }
 
 fn put(s3: &S3, folder: &S3Folder, name: &str, text: String) -> PutObjectFluentBuilder {
