@@ -175,13 +175,39 @@ impl Publisher<'_> {
         }
         let seconds = i64::try_from(self.clock.unix_ms() / 1000).unwrap_or(i64::MAX);
         let published_at = jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default();
-        let previous = current.map(|current| current.version.clone());
+        let previous = match current {
+            Some(current) => self.last_good(current, &id).await?,
+            None => None,
+        };
         let next = Current::new(id, previous, published_at, self.note.clone());
         if !self.dry_run {
             upload(self.s3, self.folder, files).await?;
             put_in_force(self.s3, self.folder, before, &next).await?;
         }
         Ok(Put { current: next, is_new: true })
+    }
+
+    /// The version to go back to: the one in force, unless somebody put it there by hand and it cannot run.
+    async fn last_good(
+        &self,
+        current: &Current,
+        next: &VersionId,
+    ) -> Result<Option<VersionId>, PublishError> {
+        for id in [Some(&current.version), current.previous.as_ref()].into_iter().flatten() {
+            if id == next {
+                continue;
+            }
+            match read_version(self.s3, self.folder, id).await {
+                Ok(files) => {
+                    if Mappings::parse(files).is_ok() {
+                        return Ok(Some(id.clone()));
+                    }
+                }
+                Err(error) if error.may_pass() => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     fn write(&self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dms2bq::cloud::{Clock, Deadline};
+use dms2bq::cloud::Deadline;
 use dms2bq::entry::mapping_store::{LOOK_EVERY, MappingSource, MappingStore, Offer, SourceError, Version};
 use dms2bq::route::MappingFile;
 use serde_json::{Value, json};

@@ -64,7 +64,7 @@ fn values(setting: &SettingChange) -> String {
 }
 
 fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "Of {} files in the listing", number(keys.files))?;
+    writeln!(out, "Of {} files in the listing:", number(keys.files))?;
     let counts = Effect::ALL.map(|effect| (number(keys.count(effect)), effect));
     let width = counts.iter().map(|(count, _)| count.len()).max().unwrap_or_default();
     for (count, effect) in counts.iter().filter(|(_, effect)| keys.count(*effect) > 0) {
@@ -81,7 +81,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
     let mut current = None;
     for group in keys.tables.iter().take(GROUPS_SHOWN) {
         if current != Some(group.effect) {
-            writeln!(out, "\nFiles that {}:", group.effect.in_words())?;
+            writeln!(out, "\nFiles {}:", group.effect.in_words())?;
             current = Some(group.effect);
         }
         let (table, old, new) = (printable(&group.table), printable(&group.old), printable(&group.new));

@@ -148,13 +148,13 @@ impl Effect {
     /// For a person.
     pub fn in_words(self) -> &'static str {
         match self {
-            Self::Moved => "move to another table",
-            Self::NewJobId => "stay in their table under new job ids",
-            Self::Loaded => "are loaded from now on",
-            Self::Ignored => "are ignored from now on",
-            Self::Unmapped => "are left unmapped from now on",
-            Self::Refused => "are errors from now on",
-            Self::Same => "go where they went",
+            Self::Moved => "moved to another table",
+            Self::NewJobId => "in the same table under another job, loaded again if redelivered",
+            Self::Loaded => "loaded from now on",
+            Self::Ignored => "ignored from now on",
+            Self::Unmapped => "left unmapped from now on",
+            Self::Refused => "other errors from now on",
+            Self::Same => "as before",
         }
     }
 }

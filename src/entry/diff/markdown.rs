@@ -87,10 +87,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
     if keys.tables.is_empty() {
         return Ok(());
     }
-    writeln!(
-        out,
-        "| Files | that | Table | Until now | From now on | Such as |\n|---:|---|---|---|---|---|"
-    )?;
+    writeln!(out, "| Files | | Table | Until now | From now on | Such as |\n|---:|---|---|---|---|---|")?;
     for group in keys.tables.iter().take(ROWS_SHOWN) {
         let example = group.examples.first().map(|example| code(example)).unwrap_or_default();
         writeln!(

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use self::keys::KeysReport;
-use crate::cloud::aws::mappings::MappingsError;
+use crate::cloud::aws::mappings::{MappingsError, S3Folder};
 use crate::config::MappingsLocation;
 use crate::entry::assemble::{self, ReadError};
 use crate::entry::check::{self, CheckFormat};
@@ -202,8 +202,11 @@ pub fn read_as_old(files: Vec<MappingFile>) -> Old {
 }
 
 async fn read(place: &str) -> anyhow::Result<Result<Vec<MappingFile>, NoMappings>> {
-    let files = assemble::read_mappings_at(&MappingsLocation::parse(place)?).await;
-    match files {
+    let place = match place.starts_with("s3://") {
+        true => MappingsLocation::S3(S3Folder::parse(place)?),
+        false => MappingsLocation::Local(PathBuf::from(place)),
+    };
+    match assemble::read_mappings_at(&place).await {
         Ok(files) => Ok(Ok(files)),
         Err(error) => {
             let in_words = anyhow::anyhow!("{}", error.in_words());

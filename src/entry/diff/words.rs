@@ -117,7 +117,9 @@ pub(super) fn cautions(diff: &MappingsDiff) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if tables(TableChangeKind::Excluded) {
+    let were_not_unmapped =
+        |table: &TableChange| table.kind == TableChangeKind::Excluded && table.old != Effect::Unmapped;
+    if diff.mappings.iter().flat_map(|mapping| &mapping.tables).any(were_not_unmapped) {
         cautions.push(
             "excluded: files are acknowledged and not loaded, also those that wait in a queue now. Nothing brings them \
              back by itself"
