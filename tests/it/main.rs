@@ -32,6 +32,7 @@ mod log;
 #[cfg(feature = "cli")]
 mod mapping_diff;
 mod mapping_refresh;
+mod metrics;
 mod objects;
 mod outage;
 mod pace;
@@ -57,3 +58,5 @@ mod event_source;
 mod full_load;
 #[path = "../support/outage.rs"]
 mod outage_of;
+#[path = "../support/one_object_s3.rs"]
+mod one_object_s3;
