@@ -174,6 +174,7 @@ impl Handler {
     /// Writes metrics into the log lines.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.mappings.count_rejected(metrics.clone());
         self.metrics = Some(metrics);
         self
     }

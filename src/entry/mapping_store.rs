@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::cloud::{Clock, Deadline};
 use crate::route::{MappingFile, MappingProblems, Mappings};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, panic_message};
 
 /// How long after one look for newer mappings the next one is due.
@@ -102,6 +103,7 @@ impl SourceError {
 /// The mappings of a process. One snapshot serves a whole invocation.
 pub struct MappingStore {
     source: Option<Arc<dyn MappingSource>>,
+    metrics: Option<Metrics>,
     state: Mutex<State>,
 }
 
@@ -158,12 +160,17 @@ impl MappingStore {
     /// Mappings that are at hand.
     pub fn fixed(mappings: Arc<Mappings>) -> Self {
         let in_force = Some(InForce { version: Version::Package, mappings });
-        Self { source: None, state: Mutex::new(State { in_force, ..State::default() }) }
+        Self { source: None, metrics: None, state: Mutex::new(State { in_force, ..State::default() }) }
     }
 
     /// Mappings that are read from `source` when they are first needed.
     pub fn from_source(source: Arc<dyn MappingSource>) -> Self {
-        Self { source: Some(source), state: Mutex::default() }
+        Self { source: Some(source), metrics: None, state: Mutex::default() }
+    }
+
+    /// Counts mappings that were rejected, besides saying so.
+    pub fn count_rejected(&mut self, metrics: Metrics) {
+        self.metrics = Some(metrics);
     }
 
     /// The mappings to go by. While there are none, each call tries to read them: a network that failed at the
@@ -182,7 +189,7 @@ impl MappingStore {
         let (in_force, rejected) = read?;
         telemetry::mappings_in_force(&in_force.version.to_string(), None);
         if let Some(rejected) = &rejected {
-            say_rejected(rejected, &in_force);
+            self.say_rejected(rejected, &in_force, clock.unix_ms());
         }
         let mappings = Arc::clone(&in_force.mappings);
         *state =
@@ -195,7 +202,7 @@ impl MappingStore {
     /// that follows a dropped one: that may take [`LINGER`] longer.
     pub async fn look_beside<W: Future>(&self, clock: &dyn Clock, deadline: Deadline, work: W) -> W::Output {
         let Some((source, may_linger)) = self.begin_look(clock.unix_ms()).await else { return work.await };
-        let look = Box::pin(self.look(source.as_ref(), deadline.within(clock, LOOK_TIMEOUT)));
+        let look = Box::pin(self.look(source.as_ref(), clock, deadline.within(clock, LOOK_TIMEOUT)));
         match select(pin!(work), look).await {
             Either::Right(((), work)) => work.await,
             Either::Left((done, look)) => {
@@ -232,14 +239,25 @@ impl MappingStore {
         }
     }
 
-    async fn look(&self, source: &dyn MappingSource, deadline: Deadline) {
+    async fn look(&self, source: &dyn MappingSource, clock: &dyn Clock, deadline: Deadline) {
         let finding = AssertUnwindSafe(self.find(source, deadline)).catch_unwind();
         let finding = match tokio::time::timeout_at(deadline.instant(), finding).await {
             Ok(Ok(finding)) => finding,
             Ok(Err(panic)) => Err(format!("it panicked: {}", panic_message(panic.as_ref()))),
             Err(_elapsed) => Err("looking for newer ones took too long".to_owned()),
         };
-        note(&mut *self.state.lock().await, finding);
+        let mut state = self.state.lock().await;
+        let has_rejected = matches!(finding, Ok(Finding::Rejected(_)));
+        note(&mut state, finding);
+        if let (true, Some(rejected), Some(in_force)) = (has_rejected, &state.rejected, &state.in_force) {
+            self.say_rejected(rejected, in_force, clock.unix_ms());
+        }
+    }
+
+    fn say_rejected(&self, rejected: &Rejected, in_force: &InForce, now_ms: u64) {
+        let (rejected_version, in_force) = (rejected.version.to_string(), in_force.version.to_string());
+        let reason = &rejected.reason;
+        telemetry::mappings_rejected(&rejected_version, &in_force, reason, self.metrics.as_ref(), now_ms);
     }
 
     /// Looks, and reads and checks what is new. What it cannot read, it gives in words.
@@ -355,19 +373,11 @@ fn note(state: &mut State, finding: Result<Finding, String>) {
             state.in_force = Some(newer);
         }
         Finding::Rejected(rejected) => {
-            if let Some(in_force) = &state.in_force {
-                say_rejected(&rejected, in_force);
-            }
             // A folder that was settled stays so.
             state.seen = Some(rejected.version.clone());
             state.rejected = Some(rejected);
         }
     }
-}
-
-fn say_rejected(rejected: &Rejected, in_force: &InForce) {
-    let (rejected_version, in_force) = (rejected.version.to_string(), in_force.version.to_string());
-    telemetry::mappings_rejected(&rejected_version, &in_force, &rejected.reason);
 }
 
 /// Says the first failure, and then each time that their number has doubled: an outage of S3 is no news each minute.

@@ -133,26 +133,6 @@ pub fn nothing_can_load(record: &Record, message_count: usize) {
     );
 }
 
-/// Says that mappings were found that are broken, and that others stay in force: with its metric, for the alarm.
-pub fn mappings_rejected(
-    code: &'static str,
-    reason: &str,
-    remedy: &str,
-    metrics: Option<&Metrics>,
-    now_ms: u64,
-) {
-    tracing::error!(
-        target: "dms2bq",
-        code,
-        reason,
-        remedy,
-        function = metrics.map(Metrics::function),
-        mappings_rejected = metrics.map(|_| 1_u64),
-        _aws = metrics.map(|metrics| metrics.of_rejected_mappings(now_ms)),
-        "broken mappings were not taken"
-    );
-}
-
 /// Says once for an invocation that the visibility of returned messages was not set: they come back after the
 /// queue's own visibility timeout.
 pub fn visibility_not_set(message_count: usize, returned_count: usize, reason: &str) {
@@ -173,9 +153,15 @@ pub fn mappings_in_force(version: &str, before: Option<&str>) {
     tracing::info!(target: "dms2bq", mappings = version, before, "mappings in force");
 }
 
-/// Says that newer mappings have problems and those in force stay so: once for each invocation that looked, for as
-/// long as it lasts.
-pub fn mappings_rejected(rejected: &str, in_force: &str, reason: &str) {
+/// Says that newer mappings are broken and others stay in force, with its metric for the alarm: once for each invocation
+/// that looked, for as long as it lasts.
+pub fn mappings_rejected(
+    rejected: &str,
+    in_force: &str,
+    reason: &str,
+    metrics: Option<&Metrics>,
+    now_ms: u64,
+) {
     tracing::error!(
         target: "dms2bq",
         code = "mapping.kept_last_good",
@@ -184,7 +170,10 @@ pub fn mappings_rejected(rejected: &str, in_force: &str, reason: &str) {
         reason,
         remedy = "The mappings that were published last cannot be used, and those before them stay in force. Correct \
                   them, run `dms2bq check` and publish again, or go back with `dms2bq publish --rollback`.",
-        "newer mappings were rejected"
+        function = metrics.map(Metrics::function),
+        mappings_rejected = metrics.map(|_| 1_u64),
+        _aws = metrics.map(|metrics| metrics.of_rejected_mappings(now_ms)),
+        "broken mappings were not taken"
     );
 }
 

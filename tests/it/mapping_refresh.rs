@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use dms2bq::cloud::Deadline;
 use dms2bq::entry::mapping_store::{LOOK_EVERY, MappingSource, MappingStore, Offer, SourceError, Version};
 use dms2bq::route::MappingFile;
+use dms2bq::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -122,6 +123,7 @@ impl Process {
     fn new(prefix: &Arc<Prefix>) -> Self {
         let store = MappingStore::from_source(Arc::clone(prefix) as _);
         let bench = Bench::over(Arc::new(PausedClock::new()), store, true);
+        let bench = Bench { handler: bench.handler.with_metrics(Metrics::of_function("dms2bq")), ..bench };
         Self { bench, prefix: Arc::clone(prefix), log: log::listen(), files: Mutex::default() }
     }
 
@@ -210,6 +212,13 @@ async fn a_broken_version_never_replaces_a_good_one_and_each_look_says_so() {
     assert!(said[0].starts_with("ERROR "), "{said:?}");
     assert!(said[0].contains("$.sauce: unknown field `sauce` (did you mean `source`?)"), "{said:?}");
     assert!(said[0].contains("$: the field `tables` is missing"), "every problem: {said:?}");
+    let lines = process.log.lines();
+    let counted = lines.iter().filter(|line| line["fields"]["mappings_rejected"] == 1);
+    assert_eq!(counted.clone().count(), 3, "the alarm's metric: {lines:?}");
+    for line in counted {
+        let told = line["fields"]["_aws"].as_str().unwrap();
+        assert!(told.contains("mappings_rejected") && line["fields"]["function"] == "dms2bq", "{line}");
+    }
     assert_eq!(*prefix.reads.lock().unwrap(), ["v1", "v2"], "what has problems is not read again");
 
     prefix.publish("v3", Some("v2"), &to("three"));
