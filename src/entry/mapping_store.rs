@@ -184,9 +184,14 @@ impl MappingStore {
             return Ok(Arc::clone(&in_force.mappings));
         }
         let Some(source) = &self.source else { return Err("no mappings were given".to_owned()) };
-        let read = tokio::time::timeout_at(deadline.instant(), read_first(source.as_ref(), deadline)).await;
-        let Ok(read) = read else { return Err("reading them took longer than there was time".to_owned()) };
-        let (in_force, rejected) = read?;
+        let read = AssertUnwindSafe(read_first(source.as_ref(), deadline)).catch_unwind();
+        let (in_force, rejected) = match tokio::time::timeout_at(deadline.instant(), read).await {
+            Ok(Ok(read)) => read?,
+            Ok(Err(panic)) => {
+                return Err(format!("reading them panicked: {}", panic_message(panic.as_ref())));
+            }
+            Err(_elapsed) => return Err("reading them took longer than there was time".to_owned()),
+        };
         telemetry::mappings_in_force(&in_force.version.to_string(), None);
         if let Some(rejected) = &rejected {
             self.say_rejected(rejected, &in_force, clock.unix_ms());

@@ -165,6 +165,23 @@ impl Station {
         Ok(fault)
     }
 
+    /// Mappings in S3. In some worlds they cannot be read now and then.
+    async fn before_mappings(&self, what: &'static str, deadline: Deadline) -> Result<(), SourceError> {
+        if self.mappings_fail && self.world.faults.percent(20) {
+            self.say(&format_args!("{what} -> no mappings"));
+            return Err(SourceError::Unread(format!("{what}: as the world would have it")));
+        }
+        checks::call(self, what, Kind::ReadObject, Some(deadline));
+        match self.mappings_fail {
+            true => self.before_object(what, "mappings").await.map(|_fault| ()),
+            false => {
+                tokio::time::sleep(self.world.faults.latency()).await;
+                Ok(())
+            }
+        }
+        .map_err(|error| SourceError::Unread(error.to_string()))
+    }
+
     fn answered<T>(&self, what: &str, about: &str, answer: T, told: impl FnOnce(&T) -> String) -> T {
         self.say(&format_args!("{what} {about} -> {}", told(&answer)));
         answer
@@ -379,12 +396,8 @@ impl Queue for Station {
 
 #[async_trait]
 impl MappingSource for Station {
-    async fn look(&self, _deadline: Deadline) -> Result<Offer, SourceError> {
-        if self.mappings_fail && self.world.faults.percent(20) {
-            self.say(&"mappings -> not looked at");
-            return Err(SourceError::Unread("s3.list: as the world would have it".to_owned()));
-        }
-        tokio::time::sleep(self.world.faults.latency()).await;
+    async fn look(&self, deadline: Deadline) -> Result<Offer, SourceError> {
+        self.before_mappings("s3.list", deadline).await?;
         // Each hour has a version of its own, which holds the same; a bad one now and then.
         let hours = self.world.clock.elapsed().as_secs() / 3_600;
         let is_bad = self.mappings_fail && self.world.faults.percent(30);
@@ -393,12 +406,8 @@ impl MappingSource for Station {
         Ok(Offer { version, before: Some(name(hours.saturating_sub(1))) })
     }
 
-    async fn read(&self, version: &Version, _deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
-        if self.mappings_fail && self.world.faults.percent(40) {
-            self.say(&"mappings -> unreadable");
-            return Err(SourceError::Unread("s3.get_object: as the world would have it".to_owned()));
-        }
-        tokio::time::sleep(self.world.faults.latency()).await;
+    async fn read(&self, version: &Version, deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        self.before_mappings("s3.get_object", deadline).await?;
         self.world.count("mappings read");
         let is_bad = *version == Version::Published("bad".to_owned());
         let text = |bucket: &str| if is_bad { "{}".to_owned() } else { story::mapping(bucket) };
