@@ -169,6 +169,15 @@ def test_a_new_process_goes_by_the_last_good_mappings_and_says_so(place, bigquer
         ("ERROR", good, "0123456789abcdef")
     ]
 
+    by_hand = subprocess.run(
+        [PROGRAMS / "dms2bq", "load", f"s3://{place.landing}/dms/game/player/LOAD00000001.parquet"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert by_hand.returncode == 0 and "loaded before" in by_hand.stdout, by_hand
+    assert "mapping.kept_last_good" in by_hand.stderr, "a person is told, too"
+
     place.publish(place.write("two"))
     assert place.current()["previous"] == good, "nobody goes back to what cannot run"
     assert place.invoke(function(environment))["destination"] == "acme-dw.casino_a.two"
