@@ -204,7 +204,7 @@ impl MappingStore {
 
     /// Does the work, and beside it, once a minute at most, looks for newer mappings: what it finds is in force from
     /// the next snapshot on. The look does not hold up the work and is dropped when the work is done, but for one
-    /// that follows a dropped one: that may take [`LINGER`] longer.
+    /// that follows a dropped one: that may take two seconds longer.
     pub async fn look_beside<W: Future>(&self, clock: &dyn Clock, deadline: Deadline, work: W) -> W::Output {
         let Some((source, may_linger)) = self.begin_look(clock.unix_ms()).await else { return work.await };
         let look = Box::pin(self.look(source.as_ref(), clock, deadline.within(clock, LOOK_TIMEOUT)));
