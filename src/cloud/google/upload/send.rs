@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{INSERT, Upload};
 use crate::cloud::call::Effect;
-use crate::cloud::google::http::{Answer, Lost, request_with};
+use crate::cloud::google::http::{Answer, Lost, request_with, whole_answer};
 use crate::cloud::google::token::Token;
 use crate::cloud::{InsertError, Inserted};
 
@@ -79,7 +79,7 @@ impl Upload<'_> {
             return false;
         };
         self.progress.refused = true;
-        self.http.tokens.forget(token.serial).await;
+        self.http.tokens.forget(token.serial);
         true
     }
 
@@ -115,8 +115,7 @@ impl Upload<'_> {
         let (pieces, mut body) = mpsc::channel(1);
         let body = Body::wrap_stream(stream::poll_fn(move |context| body.poll_recv(context)));
         let request = request.header(CONTENT_LENGTH, frame.length_bytes()).body(body);
-        let http = self.http;
-        let answer = async move { http.read(request.send().await?).await };
+        let answer = async move { whole_answer(request.send().await?).await };
         tokio::pin!(answer);
         tokio::select! {
             biased;

@@ -10,7 +10,7 @@ use super::Upload;
 use super::send::{Frame, Interrupted};
 use crate::cloud::call::{Effect, repeat};
 use crate::cloud::google::answers::{self, Missing};
-use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with};
+use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with, whole_answer};
 use crate::cloud::google::read;
 use crate::cloud::google::settings::CHUNK_MULTIPLE_BYTES;
 use crate::cloud::{CallError, InsertError, Inserted};
@@ -154,7 +154,7 @@ impl Upload<'_> {
         let request = self.http.client.put(session.clone());
         let request = request.header(CONTENT_LENGTH, 0).header(CONTENT_RANGE, format!("bytes */{total}"));
         let request = request_with(request, token.as_ref());
-        let answer = async { self.http.read(request.send().await?).await };
+        let answer = async { whole_answer(request.send().await?).await };
         let answer = match self.http.within(self.deadline, self.http.settings.timings.answer, answer).await {
             Ok(answer) => answer,
             Err(lost) => return self.lost(lost),
@@ -231,7 +231,7 @@ impl Upload<'_> {
         let Ok(token) = self.http.tokens.get(self.deadline).await else { return };
         let request = self.http.client.delete(session.clone()).header(CONTENT_LENGTH, 0);
         let request = request_with(request, token.as_ref());
-        let answer = async { self.http.read(request.send().await?).await };
+        let answer = async { whole_answer(request.send().await?).await };
         let canceled = self.http.within(self.deadline, CANCEL, answer).await;
         tracing::debug!(status = canceled.ok().map(|answer| answer.status), "cancelled an upload");
     }
