@@ -238,12 +238,7 @@ pub fn refused(step: Step, service: &str, body: &str) -> SignInError {
             return SignInError::Refused { service, refusal: Refusal::Other, detail };
         }
     };
-    let detail = match (error.is_empty(), message.is_empty()) {
-        (true, true) => "no reason given".to_owned(),
-        (true, false) => message.clone(),
-        (false, true) => error.clone(),
-        (false, false) => format!("{error}: {message}"),
-    };
+    let detail = if error.is_empty() { message.clone() } else { format!("{error}: {message}") };
     SignInError::Refused {
         service: service.to_owned(),
         refusal: refusal(step, &error, &message),
@@ -286,5 +281,6 @@ pub(super) fn shown(text: &str) -> String {
     let told = text.split("The Canonical String").next().unwrap_or_default();
     let short =
         |word: &str| if word.chars().count() > WORD_CHARS { "…".to_owned() } else { word.to_owned() };
-    one_line(&told.split_whitespace().map(short).collect::<Vec<_>>().join(" "))
+    let line = one_line(&told.split_whitespace().map(short).collect::<Vec<_>>().join(" "));
+    if line.is_empty() { "no reason given".to_owned() } else { line }
 }
