@@ -208,14 +208,9 @@ impl Source {
         settings: &Settings,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, SignInError> {
-        let broken = |detail: String| SignInError::Broken { detail };
-        let fence = Fence::new().map_err(|error| broken(error.to_string()))?;
+        let fence = Fence::new().map_err(|error| SignInError::Broken { detail: error.to_string() })?;
         let service = plan.service();
-        let credentials = {
-            let handle = fence.handle().ok_or_else(|| broken("no runtime".to_owned()))?;
-            let _inside = handle.enter();
-            plan.build(settings, clock)?
-        };
+        let credentials = fence.inside(|| plan.build(settings, clock))?;
         Ok(Self { credentials, service, fence })
     }
 
@@ -225,13 +220,11 @@ impl Source {
     /// Why there is none, or none in time.
     pub(super) async fn first(&self, deadline: Deadline) -> Result<String, SignInError> {
         let slow = || SignInError::Slow { service: self.service.clone() };
-        let broken = |detail: String| SignInError::Broken { detail };
         let credentials = self.credentials.clone();
-        let Some(handle) = self.fence.handle() else { return Err(broken("no runtime".to_owned())) };
         // In a task, for the crate panics where its own task has died.
-        let asked = handle.spawn(async move { secret(&credentials).await });
+        let asked = self.fence.spawn(async move { secret(&credentials).await });
         let answer = tokio::time::timeout_at(deadline.instant(), asked).await.map_err(|_| slow())?;
-        let answer = answer.map_err(|error| broken(error.to_string()))?;
+        let answer = answer.map_err(|error| SignInError::Broken { detail: error.to_string() })?;
         answer.map_err(|error| explained(&error, &self.service))
     }
 
@@ -241,11 +234,9 @@ impl Source {
         AssertUnwindSafe(secret(&self.credentials)).catch_unwind().now_or_never()?.ok()?.ok()
     }
 
-    /// Starts work that ends with these credentials.
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
-        if let Some(handle) = self.fence.handle() {
-            handle.spawn(work);
-        }
+    /// Leaves the place, without the credentials.
+    pub(super) fn into_fence(self) -> Fence {
+        self.fence
     }
 }
 

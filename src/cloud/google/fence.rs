@@ -7,10 +7,15 @@
 use std::io;
 
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::JoinHandle;
 
 /// A runtime with one thread. What runs on it ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Fence(Option<Runtime>);
+pub(super) struct Fence {
+    handle: Handle,
+    /// Taken only to be shut down.
+    runtime: Option<Runtime>,
+}
 
 impl Fence {
     /// Starts the thread.
@@ -25,18 +30,27 @@ impl Fence {
             .thread_name("google-sign-in")
             .enable_all()
             .build()?;
-        Ok(Self(Some(runtime)))
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
-    /// What starts tasks inside; `None` never, but while it is being dropped.
-    pub(super) fn handle(&self) -> Option<&Handle> {
-        self.0.as_ref().map(Runtime::handle)
+    /// Runs something that starts tasks of its own: they are started inside.
+    pub(super) fn inside<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _inside = self.handle.enter();
+        work()
+    }
+
+    /// Starts a task inside.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.handle.spawn(work)
     }
 }
 
 impl Drop for Fence {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
+        if let Some(runtime) = self.runtime.take() {
             // Not waited for: this may be a thread that must not block.
             runtime.shutdown_background();
         }

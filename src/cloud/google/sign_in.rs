@@ -248,7 +248,8 @@ pub fn refused(step: Step, service: &str, body: &str) -> SignInError {
 
 /// AWS's words, which Google passes on, in lower case. (AWS's: <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
 /// and what STS answers in practice.)
-const PHRASES: [(&str, Refusal); 12] = [
+const PHRASES: [(&str, Refusal); 13] = [
+    ("invalid authentication credentials", Refusal::Other),
     ("signature expired", Refusal::ClockOff),
     ("signature not yet current", Refusal::ClockOff),
     ("requestexpired", Refusal::ClockOff),

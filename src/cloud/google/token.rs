@@ -9,6 +9,7 @@ use gcp_bigquery_client::error::BQError;
 use tokio::time::Instant;
 
 use super::credentials::{Plan, Source};
+use super::fence::Fence;
 use super::impersonation::{Age, Lease, impersonate};
 use super::settings::{Access, Settings};
 use super::sign_in::SignInError;
@@ -62,11 +63,17 @@ struct Held {
 /// A sign-in that succeeded.
 struct Account {
     serial: u64,
-    source: Arc<Source>,
-    /// The service account's token, if one is acted as; otherwise the source has the token.
-    lease: Option<Lease>,
+    kept: Kept,
     began: Instant,
     began_unix_ms: u64,
+}
+
+/// Who keeps the token.
+enum Kept {
+    /// Google's library, which renews it by itself.
+    ByLibrary(Source),
+    /// We, for a service account's. It is renewed inside the fence.
+    ByUs(Lease, Fence),
 }
 
 impl Tokens {
@@ -103,7 +110,7 @@ impl Tokens {
         let account = self.held().account.clone()?;
         let (secret, age) = account.token(self.clock.as_ref())?;
         if age == Age::Ageing {
-            self.renew_ahead(&account);
+            self.renew_ahead(&account.kept);
         }
         Some(Token { secret, serial: account.serial })
     }
@@ -126,17 +133,16 @@ impl Tokens {
 
     /// Signs in, and keeps what comes of it. Only for whoever has the turn.
     async fn sign_in(&self, deadline: Deadline) -> Result<Token, SignInError> {
-        let before = self.held().account.clone();
-        let result = self.exchange(before, deadline).await;
+        let result = self.exchange(deadline).await;
         let mut held = self.held();
         held.ended += 1;
         match result {
-            Ok((source, lease, secret)) => {
+            Ok((kept, secret)) => {
                 held.serial += 1;
                 let serial = held.serial;
                 let (began, began_unix_ms) = (self.clock.now(), self.clock.unix_ms());
                 held.failure = None;
-                held.account = Some(Arc::new(Account { serial, source, lease, began, began_unix_ms }));
+                held.account = Some(Arc::new(Account { serial, kept, began, began_unix_ms }));
                 Ok(Token { secret, serial })
             }
             Err(error) => {
@@ -146,33 +152,22 @@ impl Tokens {
         }
     }
 
-    async fn exchange(
-        &self,
-        before: Option<Arc<Account>>,
-        deadline: Deadline,
-    ) -> Result<(Arc<Source>, Option<Lease>, String), SignInError> {
+    async fn exchange(&self, deadline: Deadline) -> Result<(Kept, String), SignInError> {
         let plan = Plan::read(&self.settings.access).await?;
         let impersonation = plan.impersonation().map(|(url, seconds)| (url.to_owned(), seconds));
-        // The federated token outlives the service account's, now and then.
-        let known = before.filter(|account| account.lease.is_some() && !account.slept(self.clock.as_ref()));
-        let known = known.and_then(|account| Some((Arc::clone(&account.source), account.source.current()?)));
-        let (source, secret) = match known {
-            Some(known) => known,
-            None => {
-                let source = Source::start(plan, &self.settings, &self.clock)?;
-                let secret = source.first(deadline).await?;
-                (Arc::new(source), secret)
-            }
-        };
-        let Some((url, seconds)) = impersonation else { return Ok((source, None, secret)) };
+        let source = Source::start(plan, &self.settings, &self.clock)?;
+        let secret = source.first(deadline).await?;
+        let Some((url, seconds)) = impersonation else { return Ok((Kept::ByLibrary(source), secret)) };
         let lease =
             impersonate(&url, seconds, &secret, &self.settings, self.clock.as_ref(), deadline).await?;
         let secret = lease.secret.clone();
-        Ok((source, Some(lease), secret))
+        // The federated token has done its work: the next sign-in gets its own.
+        Ok((Kept::ByUs(lease, source.into_fence()), secret))
     }
 
     /// Renews a token that is still good, beside the work of those who use it.
-    fn renew_ahead(self: &Arc<Self>, account: &Account) {
+    fn renew_ahead(self: &Arc<Self>, kept: &Kept) {
+        let Kept::ByUs(_, fence) = kept else { return };
         let now = self.clock.now();
         {
             let mut held = self.held();
@@ -182,7 +177,7 @@ impl Tokens {
             held.renewal_began = Some(now);
         }
         let tokens = Arc::clone(self);
-        account.source.spawn(async move {
+        fence.spawn(async move {
             let Ok(_turn) = tokens.signing_in.try_lock() else { return };
             let deadline = Deadline::at(tokens.clock.now() + tokens.settings.timings.token);
             // If it fails, the token at hand serves until it expires; whoever then signs in tells why that fails.
@@ -202,12 +197,13 @@ impl Tokens {
 
 impl Account {
     fn token(&self, clock: &dyn Clock) -> Option<(String, Age)> {
-        let Some(lease) = &self.lease else {
-            return if self.slept(clock) { None } else { Some((self.source.current()?, Age::Fresh)) };
-        };
-        match lease.age(clock.unix_ms()) {
-            Age::Expired => None,
-            age => Some((lease.secret.clone(), age)),
+        match &self.kept {
+            Kept::ByLibrary(_) if self.slept(clock) => None,
+            Kept::ByLibrary(source) => Some((source.current()?, Age::Fresh)),
+            Kept::ByUs(lease, _) => match lease.age(clock.unix_ms()) {
+                Age::Expired => None,
+                age => Some((lease.secret.clone(), age)),
+            },
         }
     }
 

@@ -67,7 +67,9 @@ impl Call {
         };
         let session = sessions.iter().find(|session| session.access_key_id == *key_id);
         let session = session
-            .filter(|session| self.header("x-amz-security-token") == session.session_token.as_deref().unwrap_or(""))
+            .filter(|session| {
+                self.header("x-amz-security-token") == session.session_token.as_deref().unwrap_or("")
+            })
             .ok_or("The security token included in the request is invalid")?;
         let signed_at = self.header("x-amz-date");
         let signed_ms = unix_ms(signed_at);
@@ -75,7 +77,9 @@ impl Call {
             return Err(format!("Signature expired: {signed_at} is now earlier than the time allowed"));
         }
         if signed_ms - TOLERANCE_MS > now_ms {
-            return Err(format!("Signature not yet current: {signed_at} is still later than the time allowed"));
+            return Err(format!(
+                "Signature not yet current: {signed_at} is still later than the time allowed"
+            ));
         }
         let string_to_sign = format!(
             "AWS4-HMAC-SHA256\n{signed_at}\n{}\n{}",

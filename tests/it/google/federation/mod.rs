@@ -165,8 +165,12 @@ async fn get(client: &BigQuery) -> Result<Option<JobRecord>, CallError> {
 fn told(error: &CallError) -> String {
     let text = dms2bq::outcome::record::Chain(error).to_string();
     let session = lambda_session();
-    let secrets =
-        [session.secret_access_key.as_str(), session.session_token.as_deref().unwrap_or("?"), "Signature=", "-token-"];
+    let secrets = [
+        session.secret_access_key.as_str(),
+        session.session_token.as_deref().unwrap_or("?"),
+        "Signature=",
+        "-token-",
+    ];
     for secret in secrets {
         assert!(!text.contains(secret), "a secret in {text}");
         assert!(!format!("{error:?}").contains(secret), "a secret in {error:?}");

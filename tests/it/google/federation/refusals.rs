@@ -50,7 +50,9 @@ async fn what_is_wrong_with_the_agreement_is_told_apart() {
         ("sign_in.aws_expired", |agreement| agreement.sessions[0].has_ended = true),
         ("sign_in.aws_refused", |agreement| agreement.sessions[0].secret_access_key = "another".to_owned()),
         ("sign_in.aws_refused", |agreement| agreement.sessions[0].session_token = Some("another".to_owned())),
-        ("sign_in.condition", |agreement| agreement.admitted = "arn:aws:sts::1:assumed-role/other/".to_owned()),
+        ("sign_in.condition", |agreement| {
+            agreement.admitted = "arn:aws:sts::1:assumed-role/other/".to_owned()
+        }),
         ("sign_in.impersonation", |agreement| agreement.may_impersonate = false),
     ];
     for (code, change) in wrongs {
@@ -69,7 +71,8 @@ async fn what_is_wrong_with_the_agreement_is_told_apart() {
 async fn a_wrong_audience_is_a_provider_that_does_not_exist() {
     let world = World::new(Agreement::default()).await;
     let mut file = world.file(Way::Direct);
-    file["audience"] = json!("//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/other/providers/aws");
+    file["audience"] =
+        json!("//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/other/providers/aws");
     let settings = world.settings(Way::Direct);
     world.written(&file);
     let text = told(&get(&world.client_with(settings).await).await.expect_err("refused"));
@@ -89,7 +92,10 @@ async fn a_clock_that_is_off_is_named_whichever_way_it_is_off() {
             Ok(_) => assert!(is_fine, "{minutes} minutes"),
             Err(error) => {
                 let text = told(&error);
-                assert!(!is_fine && text.contains("sign_in.clock_off") && text.contains("set the clock"), "{text}");
+                assert!(
+                    !is_fine && text.contains("sign_in.clock_off") && text.contains("set the clock"),
+                    "{text}"
+                );
             }
         }
     }
@@ -175,7 +181,10 @@ async fn a_service_that_is_silent_is_given_up_with_its_connection() {
         let client = world.client_with(settings).await;
         let error = get(&client).await.expect_err("no answer");
         let text = told(&error);
-        assert!(matches!(error, CallError::NotSent { .. }) && text.contains("sign_in.slow"), "{field}: {text}");
+        assert!(
+            matches!(error, CallError::NotSent { .. }) && text.contains("sign_in.slow"),
+            "{field}: {text}"
+        );
         let ended = tokio::time::timeout(Duration::from_secs(10), hung_up).await;
         assert!(ended.is_ok(), "{field}: the connection lives on");
         world.written(&good);
@@ -193,7 +202,10 @@ async fn a_file_that_is_incomplete_is_named_with_what_it_lacks() {
         let access = Access::CredentialFile(world.written(&file));
         let settings = Settings { access, ..settings(&world.server) }.with_aws(Some(aws(&lambda_session())));
         let text = told(&get(&world.client_with(settings).await).await.expect_err("incomplete"));
-        assert!(text.contains("sign_in.bad_file") && text.contains(&format!("missing field `{field}`")), "{text}");
+        assert!(
+            text.contains("sign_in.bad_file") && text.contains(&format!("missing field `{field}`")),
+            "{text}"
+        );
     }
     assert!(world.server.requests().is_empty());
 }

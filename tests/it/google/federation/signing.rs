@@ -56,7 +56,11 @@ fn the_signature_covers_the_provider_the_host_the_time_and_the_session() {
             assert!(signed.contains(&header.as_str()), "{name}: {header} is not signed");
         }
         assert_eq!(call.header("x-goog-cloud-target-resource"), case["audience"], "{name}");
-        assert_eq!(call.headers.contains_key("x-amz-security-token"), !case["session_token"].is_null(), "{name}");
+        assert_eq!(
+            call.headers.contains_key("x-amz-security-token"),
+            !case["session_token"].is_null(),
+            "{name}"
+        );
     }
 }
 
@@ -66,7 +70,8 @@ fn the_two_variables_mean_what_the_file_of_gcloud_means() {
     for way in [Way::Direct, Way::AsServiceAccount] {
         let service_account =
             (way == Way::AsServiceAccount).then(|| ServiceAccount::parse(ACCOUNT).expect("an address"));
-        let federation = Federation { provider: Provider::parse(provider).expect("a provider"), service_account };
+        let federation =
+            Federation { provider: Provider::parse(provider).expect("a provider"), service_account };
         let mut file = external_account("https://iamcredentials.googleapis.com", way);
         file["token_url"] = "https://sts.googleapis.com/v1/token".into();
         let from_file = External::from_file(&file).expect("a file").expect("about AWS");
@@ -78,7 +83,8 @@ fn the_two_variables_mean_what_the_file_of_gcloud_means() {
 fn files_about_other_workloads_are_left_to_googles_library() {
     let file = serde_json::json!({"type": "external_account", "credential_source": {"file": "/token"}});
     assert_eq!(External::from_file(&file), Ok(None));
-    let later = serde_json::json!({"type": "external_account", "credential_source": {"environment_id": "aws2"}});
+    let later =
+        serde_json::json!({"type": "external_account", "credential_source": {"environment_id": "aws2"}});
     assert!(External::from_file(&later).is_err_and(|error| error.contains("\"aws2\"")));
 }
 

@@ -14,8 +14,7 @@ use super::aws_sts::{Call, Session};
 use crate::google::server::{Reply, Request, Script};
 use crate::google::{error, job};
 
-pub(super) const AUDIENCE: &str =
-    "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/dms2bq/providers/aws-lambda";
+pub(super) const AUDIENCE: &str = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/dms2bq/providers/aws-lambda";
 pub(super) const ROLE: &str = "arn:aws:sts::123456789012:assumed-role/dms2bq-function/dms2bq";
 pub(super) const ACCOUNT: &str = "dms2bq@acme-dw.iam.gserviceaccount.com";
 
@@ -137,10 +136,15 @@ fn exchange(request: &Request, agreement: &Agreement, ledger: &mut Ledger, now_m
     let arn = match call.caller(&agreement.sessions, now_ms) {
         Ok(arn) => arn,
         // How Google wraps AWS's words is not documented; the words are AWS's.
-        Err(words) => return oauth_error("invalid_grant", &format!("Received invalid AWS response: \"{words}\"")),
+        Err(words) => {
+            return oauth_error("invalid_grant", &format!("Received invalid AWS response: \"{words}\""));
+        }
     };
     if !arn.starts_with(&agreement.admitted) {
-        return oauth_error("unauthorized_client", "The given credential is rejected by the attribute condition.");
+        return oauth_error(
+            "unauthorized_client",
+            "The given credential is rejected by the attribute condition.",
+        );
     }
     ledger.exchanged += 1;
     let token = format!("federated-token-{}", ledger.exchanged);

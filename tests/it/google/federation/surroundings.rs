@@ -99,7 +99,10 @@ async fn the_credentials_of_containers_sign_in() {
         assert!(printed.contains("found: a job"), "{printed}");
         let requests = container.requests();
         let asked = requests.last().expect("it was asked");
-        assert_eq!((asked.target.as_str(), asked.header("authorization")), ("/v1/credentials", authorization));
+        assert_eq!(
+            (asked.target.as_str(), asked.header("authorization")),
+            ("/v1/credentials", authorization)
+        );
     }
 }
 
@@ -198,7 +201,10 @@ async fn both_services_are_reached_through_the_proxy_but_not_those_of_no_proxy()
     assert!(printed.contains("sign_in.refused: iamcredentials.invalid says no"), "{printed}");
     let targets: Vec<String> = proxy.requests().iter().map(|request| request.target.clone()).collect();
     assert_eq!(targets[0], "http://sts.invalid/v1/token");
-    assert!(targets[1].starts_with("http://iamcredentials.invalid/v1/projects/-/serviceAccounts/"), "{targets:?}");
+    assert!(
+        targets[1].starts_with("http://iamcredentials.invalid/v1/projects/-/serviceAccounts/"),
+        "{targets:?}"
+    );
     for host in ["sts.invalid", "iamcredentials.invalid"] {
         let direct = [&environment[..], &[("NO_PROXY", host)]].concat();
         let printed = run_again(name, &direct).await;
