@@ -19,6 +19,8 @@ pub mod names {
     pub const GOOGLE_SERVICE_ACCOUNT: &str = "DMS2BQ_GOOGLE_SERVICE_ACCOUNT";
     /// The base URL of a BigQuery emulator.
     pub const BIGQUERY_EMULATOR: &str = "BIGQUERY_EMULATOR_HOST";
+    /// The function's name, set by Lambda. With it, metrics are written into the log lines.
+    pub const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
     /// Log levels, as in every Rust program.
     pub const LOG: &str = "RUST_LOG";
 }
@@ -39,6 +41,8 @@ pub struct Config {
     pub google_federation: Option<Federation>,
     /// The base URL of a BigQuery emulator, used without credentials and before any credential file.
     pub bigquery_emulator: Option<String>,
+    /// The Lambda function's name, if this is one.
+    pub function: Option<String>,
 }
 
 /// Where the mappings are.
@@ -112,6 +116,7 @@ impl Config {
             google_credentials: get(names::GOOGLE_CREDENTIALS).map(PathBuf::from),
             google_federation: federation(get(names::GOOGLE_PROVIDER), get(names::GOOGLE_SERVICE_ACCOUNT))?,
             bigquery_emulator: get(names::BIGQUERY_EMULATOR),
+            function: get(names::FUNCTION),
         })
     }
 }
