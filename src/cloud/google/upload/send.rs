@@ -60,7 +60,7 @@ impl Upload<'_> {
         loop {
             let token = self.http.tokens.get(self.deadline).await.map_err(InsertError::Call)?;
             let error = match self.try_in_one(token.as_ref()).await {
-                Ok(answer) if self.renews(&answer, token.as_ref()).await => continue,
+                Ok(answer) if self.renews(&answer, token.as_ref()) => continue,
                 Ok(answer) => return self.ending(&answer).map_err(InsertError::Call),
                 Err(Interrupted::Ended(error)) => return Err(error),
                 Err(Interrupted::Lost(lost)) => lost.into_error(INSERT, Effect::Write),
@@ -74,7 +74,7 @@ impl Upload<'_> {
     }
 
     /// At the first 401: forgets the token, so that the request can be made again with a fresh one.
-    pub(super) async fn renews(&mut self, answer: &Answer, token: Option<&Token>) -> bool {
+    pub(super) fn renews(&mut self, answer: &Answer, token: Option<&Token>) -> bool {
         let Some(token) = token.filter(|_| answer.status == 401 && !self.progress.refused) else {
             return false;
         };

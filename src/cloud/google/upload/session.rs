@@ -136,7 +136,7 @@ impl Upload<'_> {
             Err(Interrupted::Ended(error)) => return Err(error),
             Err(Interrupted::Lost(lost)) => return self.lost(lost),
         };
-        if self.renews(&answer, token.as_ref()).await {
+        if self.renews(&answer, token.as_ref()) {
             return Ok(Step::Persisted(from));
         }
         self.step(&answer, to)
@@ -159,7 +159,7 @@ impl Upload<'_> {
             Ok(answer) => answer,
             Err(lost) => return self.lost(lost),
         };
-        if self.renews(&answer, token.as_ref()).await {
+        if self.renews(&answer, token.as_ref()) {
             return Ok(Step::Unclear { detail: "the token was refused".to_owned(), wait: None });
         }
         match self.step(&answer, total) {

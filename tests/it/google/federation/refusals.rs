@@ -101,9 +101,11 @@ async fn a_clock_that_is_off_is_named_whichever_way_it_is_off() {
     }
 }
 
+type Failure = fn() -> CredentialsError;
+
 /// A source of credentials that has none, or fails.
 #[derive(Debug)]
-struct NoKeys(fn() -> CredentialsError);
+struct NoKeys(Failure);
 
 impl ProvideCredentials for NoKeys {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
@@ -116,7 +118,7 @@ impl ProvideCredentials for NoKeys {
 
 #[tokio::test]
 async fn without_aws_credentials_nothing_is_asked_of_google() {
-    let sources: [(fn() -> CredentialsError, &str); 3] = [
+    let sources: [(Failure, &str); 3] = [
         (|| CredentialsError::not_loaded("no providers in chain provided credentials"), "Denied"),
         (|| CredentialsError::invalid_configuration("the profile \"x\" was not defined"), "Denied"),
         (|| CredentialsError::provider_error("the container endpoint answered 500"), "NotSent"),
