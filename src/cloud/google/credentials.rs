@@ -11,8 +11,8 @@ use google_cloud_auth::credentials::{
     CacheableResource, Credentials, external_account, impersonated, service_account, user_account,
 };
 use google_cloud_auth::errors::CredentialsError;
-use google_cloud_gax::exponential_backoff::ExponentialBackoffBuilder;
-use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyExt};
+use google_cloud_gax::exponential_backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
+use google_cloud_gax::retry_policy::{Aip194Strict, RetryPolicyArg, RetryPolicyExt};
 use http::Extensions;
 use http::header::AUTHORIZATION;
 use serde_json::Value;
@@ -23,6 +23,7 @@ use super::http::chain;
 use super::identity::{AwsSubject, NoIdentity};
 use super::settings::{Access, Settings};
 use super::sign_in::{SignInError, Step, refused, shown};
+use crate::cloud::call::Tries;
 use crate::cloud::{Clock, Deadline};
 
 /// What a token is for. BigQuery's own scope: reading and writing data, running jobs, and nothing of other services.
@@ -95,7 +96,9 @@ impl Plan {
     fn build(self, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Credentials, SignInError> {
         match self {
             Self::Aws(external) => from_aws(external, settings, clock),
-            Self::File { shown_path, kind, content } => from_file(&shown_path, &kind, content),
+            Self::File { shown_path, kind, content } => {
+                from_file(&shown_path, &kind, content, settings.tries)
+            }
         }
     }
 }
@@ -140,32 +143,48 @@ fn from_aws(
         verification_url: external.verification_url,
         clock: Arc::clone(clock),
     };
-    let tries = settings.tries;
-    let backoff = ExponentialBackoffBuilder::new()
-        .with_initial_delay(tries.first_wait)
-        .with_maximum_delay(tries.longest_wait)
-        .clamp();
     external_account::ProgrammaticBuilder::new(Arc::new(subject))
         .with_audience(external.audience)
         .with_subject_token_type(AWS_TOKEN_TYPE)
         .with_token_url(external.token_url)
         .with_scopes([scope])
-        // The policy repeats what may pass, and nothing else.
-        .with_retry_policy(Aip194Strict.with_attempt_limit(tries.most))
-        .with_backoff_policy(backoff)
+        .with_retry_policy(few(settings.tries))
+        .with_backoff_policy(short(settings.tries))
         .build()
         .map_err(|error| SignInError::Broken { detail: chain(&error) })
 }
 
-fn from_file(shown_path: &str, kind: &str, content: Value) -> Result<Credentials, SignInError> {
+/// A few tries of what may pass; the policy repeats nothing else.
+fn few(tries: Tries) -> RetryPolicyArg {
+    Aip194Strict.with_attempt_limit(tries.most).into()
+}
+
+fn short(tries: Tries) -> ExponentialBackoff {
+    let waits = ExponentialBackoffBuilder::new().with_initial_delay(tries.first_wait);
+    waits.with_maximum_delay(tries.longest_wait).clamp()
+}
+
+fn from_file(shown_path: &str, kind: &str, content: Value, tries: Tries) -> Result<Credentials, SignInError> {
     let scopes = [SCOPE];
     let built = match kind {
         "service_account" => service_account::Builder::new(content)
             .with_access_specifier(service_account::AccessSpecifier::from_scopes(scopes))
             .build(),
-        "external_account" => external_account::Builder::new(content).with_scopes(scopes).build(),
-        "authorized_user" => user_account::Builder::new(content).with_scopes(scopes).build(),
-        "impersonated_service_account" => impersonated::Builder::new(content).with_scopes(scopes).build(),
+        "external_account" => external_account::Builder::new(content)
+            .with_scopes(scopes)
+            .with_retry_policy(few(tries))
+            .with_backoff_policy(short(tries))
+            .build(),
+        "authorized_user" => user_account::Builder::new(content)
+            .with_scopes(scopes)
+            .with_retry_policy(few(tries))
+            .with_backoff_policy(short(tries))
+            .build(),
+        "impersonated_service_account" => impersonated::Builder::new(content)
+            .with_scopes(scopes)
+            .with_retry_policy(few(tries))
+            .with_backoff_policy(short(tries))
+            .build(),
         _ => {
             return Err(SignInError::BadFile {
                 detail: format!("{shown_path} has the unknown type {kind:?}"),

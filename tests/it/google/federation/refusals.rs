@@ -212,6 +212,19 @@ async fn a_file_that_is_incomplete_is_named_with_what_it_lacks() {
     assert!(world.server.requests().is_empty());
 }
 
+#[tokio::test]
+async fn a_moment_of_trouble_is_passed_over_and_a_longer_one_is_not_hammered() {
+    for (hiccups, is_passed_over) in [([2, 2], true), ([50, 0], false), ([0, 50], false)] {
+        let world = World::new(Agreement { hiccups, ..Agreement::default() }).await;
+        let mut settings = world.settings(Way::AsServiceAccount);
+        settings.tries.most = 3;
+        let found = get(&world.client_with(settings).await).await;
+        assert_eq!(found.is_ok(), is_passed_over, "{hiccups:?}: {found:?}");
+        // Three tries of a sign-in in each of three tries of the call.
+        assert!(world.server.requests().len() <= 18, "{} requests", world.server.requests().len());
+    }
+}
+
 /// Sixteen objects of a batch, and one refusal for all of them.
 #[tokio::test]
 async fn a_burst_of_calls_is_refused_once() {

@@ -51,6 +51,8 @@ pub(super) struct Agreement {
     /// Whether whoever is let in may act as the service account.
     pub(super) may_impersonate: bool,
     pub(super) life_seconds: i64,
+    /// How often both services fail before they serve.
+    pub(super) hiccups: [usize; 2],
     /// What these two do instead, if anything.
     pub(super) exchange_fault: Option<Reply>,
     pub(super) impersonation_fault: Option<Reply>,
@@ -63,6 +65,7 @@ impl Default for Agreement {
             admitted: "arn:aws:sts::123456789012:assumed-role/dms2bq-function/".to_owned(),
             may_impersonate: true,
             life_seconds: 3600,
+            hiccups: [0; 2],
             exchange_fault: None,
             impersonation_fault: None,
         }
@@ -88,6 +91,9 @@ pub(super) struct StandIn {
 
 impl Script for StandIn {
     fn reply(&mut self, request: &Request) -> Reply {
+        if self.hiccup(request) {
+            return Reply::text(503, "text/html", "<title>503</title>");
+        }
         let agreement = self.agreement.lock().expect("no test panics while it holds this").clone();
         let mut ledger = self.ledger.lock().expect("no test panics while it holds this");
         let now_ms = self.clock.load(Ordering::SeqCst);
@@ -107,6 +113,24 @@ impl Script for StandIn {
         }
         ledger.refused += 1;
         Reply::json(401, &error(401, "authError", "Invalid Credentials"))
+    }
+}
+
+impl StandIn {
+    /// Whether this request meets one of the failures that were ordered.
+    fn hiccup(&self, request: &Request) -> bool {
+        let mut agreement = self.agreement.lock().expect("no test panics while it holds this");
+        let [exchange, impersonation] = &mut agreement.hiccups;
+        let left = if request.target == "/v1/token" {
+            exchange
+        } else if request.target.ends_with(":generateAccessToken") {
+            impersonation
+        } else {
+            return false;
+        };
+        let is_due = *left > 0;
+        *left = left.saturating_sub(1);
+        is_due
     }
 }
 
