@@ -12,12 +12,12 @@ locals {
   pool = "projects/${data.google_project.this.number}/locations/global/workloadIdentityPools/${google_iam_workload_identity_pool.this.workload_identity_pool_id}"
 
   # What Google calls everybody who signs in as one of these roles.
-  federated = { for arn in local.role_arns : arn => "principalSet://iam.googleapis.com/${local.pool}/attribute.aws_role/${arn}" }
+  federated = tomap({ for arn in local.role_arns : arn => "principalSet://iam.googleapis.com/${local.pool}/attribute.aws_role/${arn}" })
 
   acts_as_account = var.service_account_id != ""
 
   # Who loads: the service account, or the AWS roles themselves. The keys are known before anything is made.
-  loaders = local.acts_as_account ? { account = "serviceAccount:${google_service_account.loader[0].email}" } : local.federated
+  loaders = local.acts_as_account ? tomap({ account = "serviceAccount:${google_service_account.loader[0].email}" }) : local.federated
 
   projects = toset([for each in var.datasets : each.project])
 
@@ -80,7 +80,7 @@ resource "google_service_account" "loader" {
 }
 
 resource "google_service_account_iam_member" "acts_as" {
-  for_each = local.acts_as_account ? local.federated : {}
+  for_each = local.acts_as_account ? local.federated : tomap({})
 
   service_account_id = google_service_account.loader[0].name
   role               = "roles/iam.workloadIdentityUser"
