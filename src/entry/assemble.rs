@@ -11,7 +11,7 @@ use crate::cloud::aws::mappings::{
     Found, MappingsError, S3Folder, VersionId, read_folder, read_mappings, read_version,
 };
 use crate::cloud::clock::SystemClock;
-use crate::cloud::google::{BigQuery, Settings};
+use crate::cloud::google::{AwsIdentity, BadEmulatorHost, BigQuery, Settings};
 use crate::cloud::{Clock, Deadline, Jitter, aws};
 use crate::config::{Config, MappingsLocation};
 use crate::entry::lambda::Handler;
@@ -49,12 +49,21 @@ async fn pipeline(
     sdk_config: &SdkConfig,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Pipeline> {
+    let warehouse = BigQuery::new(google_settings(config, sdk_config)?, Arc::clone(&clock)).await?;
+    Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+}
+
+/// How BigQuery is reached: who we are there comes from the environment, who we are in AWS from the SDK.
+///
+/// # Errors
+/// The emulator's address is none.
+pub fn google_settings(config: &Config, sdk_config: &SdkConfig) -> Result<Settings, BadEmulatorHost> {
     let settings = Settings::from_environment(
         config.bigquery_emulator.as_deref(),
         config.google_credentials.as_deref(),
+        config.google_federation.as_ref(),
     )?;
-    let warehouse = BigQuery::new(settings, Arc::clone(&clock)).await?;
-    Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+    Ok(settings.with_aws(AwsIdentity::of(sdk_config)))
 }
 
 /// Why mappings could not be read for a person at a terminal.

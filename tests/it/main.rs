@@ -12,6 +12,7 @@ mod cases_mappings;
 mod cases_routes;
 mod corpora;
 mod clouds;
+mod environment;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
