@@ -9,6 +9,8 @@ pub mod redelivery;
 #[cfg(feature = "cli")]
 pub mod check;
 #[cfg(feature = "cli")]
+pub mod diff;
+#[cfg(feature = "cli")]
 pub mod emulator;
 #[cfg(feature = "cli")]
 pub mod explain;
@@ -16,3 +18,5 @@ pub mod explain;
 pub mod load;
 #[cfg(feature = "cli")]
 pub mod local;
+#[cfg(feature = "cli")]
+pub mod publish;

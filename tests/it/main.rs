@@ -12,6 +12,7 @@ mod cases_mappings;
 mod cases_routes;
 mod corpora;
 mod clouds;
+mod environment;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
@@ -28,11 +29,16 @@ mod kills_and_load;
 mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
+mod log;
+#[cfg(feature = "cli")]
+mod mapping_diff;
+mod mapping_refresh;
 mod metrics;
 mod objects;
 mod outage;
 mod pace;
 mod plans;
+mod published_mappings;
 #[path = "../support/process/mod.rs"]
 mod process;
 mod queue;

@@ -4,11 +4,17 @@
 //! (see `docs/decisions/0003-bigquery-clients.md`); load jobs, which need an upload, are the thin client's alone.
 
 pub mod answers;
+mod credentials;
+pub mod external;
 mod federation;
+mod fence;
 mod http;
+pub mod identity;
+mod impersonation;
 mod parts;
 mod read;
 mod settings;
+pub mod sign_in;
 mod source;
 mod token;
 mod upload;
@@ -27,6 +33,7 @@ use crate::job::{JobRecord, JobRef, LoadJob};
 use crate::route::TableRef;
 
 pub use self::federation::{BadIdentity, Federation, Provider, ServiceAccount};
+pub use self::identity::AwsIdentity;
 pub use self::settings::{
     Access, BadEmulatorHost, CHUNK_BYTES, CHUNK_MULTIPLE_BYTES, MULTIPART_LIMIT_BYTES, Settings, Sizes,
     Timings,
