@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::difference::{Difference, TableName};
+use super::index::ByTable;
 use super::remark::{Remark, Told};
 use super::task::{Selection, Task, TaskRule, Transformation};
 use crate::route::apart::{Change, Effort, TooManyWays, names_apart};
@@ -28,7 +29,9 @@ pub fn compare(tasks: &[Task], landing: &Landing) -> Vec<Remark> {
 struct Comparison<'c> {
     tasks: &'c [Task],
     landing: &'c Landing,
+    /// The rules of the mapping: of those that match, the first decides.
     ours: Vec<TableRule<'c>>,
+    by_table: ByTable,
     /// The rules of the mapping that something arrives for.
     reached: HashSet<usize>,
     /// What has arrived under which name: a task's file and the name in S3, and the name at the source.
@@ -55,10 +58,11 @@ impl Seen<'_> {
 
 impl<'c> Comparison<'c> {
     fn new(tasks: &'c [Task], landing: &'c Landing) -> Self {
-        let ours = landing.table_rules();
+        let ours = landing.table_rules_by_precedence();
         Self {
             tasks,
             landing,
+            by_table: ByTable::of(ours.iter().map(|rule| rule.table())),
             ours,
             reached: HashSet::new(),
             arrived: HashMap::new(),
@@ -88,6 +92,12 @@ impl<'c> Comparison<'c> {
             self.look_at_unreached(rule, &names, &mut effort)?;
         }
         Ok(())
+    }
+
+    /// The rule of the mapping that decides about a table.
+    fn rule_for(&self, schema: &str, table: &str) -> Option<TableRule<'c>> {
+        let mut candidates = self.by_table.candidates(table).into_iter().filter_map(|at| self.ours.get(at));
+        candidates.find(|rule| rule.matches(schema, table)).copied()
     }
 
     /// All that can tell one schema from another.
@@ -152,7 +162,7 @@ impl<'c> Comparison<'c> {
             Some(by) => self.look_for_one_name(seen, by),
             None => self.look_for_name_of_other(seen),
         }
-        match self.landing.table_rule_for(&seen.arrival.schema, &seen.arrival.table) {
+        match self.rule_for(&seen.arrival.schema, &seen.arrival.table) {
             Some(rule) if rule.excludes() => {
                 let (example, their, file) =
                     (seen.arrival.clone(), selection.rule.clone(), seen.task.file.clone());
@@ -172,7 +182,7 @@ impl<'c> Comparison<'c> {
         transformation: Option<&&Transformation>,
     ) {
         let TableName { schema, table } = &seen.source_name;
-        let meant = self.landing.table_rule_for(schema, table).filter(|rule| !rule.excludes());
+        let meant = self.rule_for(schema, table).filter(|rule| !rule.excludes());
         if let (Some(meant), Some(transformation)) = (meant, transformation) {
             return self.say_renamed(seen, transformation, meant, None);
         }
@@ -208,7 +218,7 @@ impl<'c> Comparison<'c> {
     /// A name that no task selects, although one would if it did not exclude it.
     fn look_at_excluded(&mut self, seen: &Seen<'c>) {
         let (Some(_), Some(exclude)) = (seen.includes.first(), seen.excludes.first()) else { return };
-        let ours = self.landing.table_rule_for(&seen.arrival.schema, &seen.arrival.table);
+        let ours = self.rule_for(&seen.arrival.schema, &seen.arrival.table);
         if let Some(ours) = ours.filter(|rule| !rule.excludes()) {
             let difference = Difference::ExcludedByTask {
                 rule: exclude.rule.clone(),
@@ -293,7 +303,8 @@ impl<'c> Comparison<'c> {
                 let seen = see(task, name);
                 let (of_schema, of_table) = task.transforming(&name.schema, &name.table);
                 if let (true, Some(by)) = (seen.is_selected(), of_table.first().or(of_schema.first())) {
-                    let taken_by = self.landing.rule_for(&seen.arrival.schema, &seen.arrival.table);
+                    let taken_by =
+                        self.rule_for(&seen.arrival.schema, &seen.arrival.table).map(TableRule::name);
                     self.say_renamed(&seen, by, rule, taken_by);
                     return Ok(());
                 }
@@ -310,9 +321,7 @@ impl<'c> Comparison<'c> {
     /// A name that a rule of the mapping decides about; none, if others go before it for all of them.
     fn example_of(&self, rule: TableRule<'c>, effort: &mut Effort) -> Result<Option<TableName>, TooManyWays> {
         let decides = |name: &TableName| {
-            self.landing
-                .table_rule_for(&name.schema, &name.table)
-                .is_some_and(|it| it.index() == rule.index())
+            self.rule_for(&name.schema, &name.table).is_some_and(|it| it.index() == rule.index())
         };
         if let (Some(schema), Some(table)) = (rule.schema().meant_name(), rule.table().meant_name()) {
             let meant = TableName { schema, table };
@@ -340,19 +349,14 @@ impl<'c> Comparison<'c> {
 
     /// The rule of the mapping that would take a table if case did not count.
     fn same_but_for_case(&self, name: &TableName) -> Option<RuleName> {
-        let found = self.ours.iter().find(|rule| {
-            is_same_but_for_case(rule.schema(), &name.schema)
-                && is_same_but_for_case(rule.table(), &name.table)
-        });
+        let found = self.ours.iter().find(|rule| is_same_but_for_case(rule.schema(), rule.table(), name));
         found.map(|rule| rule.name())
     }
 
     /// The selection rule that would take a table if case did not count.
     fn selection_but_for_case(&self, name: &TableName) -> Option<TaskRule> {
         let mut rules = self.tasks.iter().flat_map(|task| &task.selections).filter(|rule| !rule.excludes);
-        let found = rules.find(|rule| {
-            is_same_but_for_case(&rule.schema, &name.schema) && is_same_but_for_case(&rule.table, &name.table)
-        });
+        let found = rules.find(|rule| is_same_but_for_case(&rule.schema, &rule.table, name));
         found.map(|rule| rule.rule.clone())
     }
 
@@ -409,9 +413,14 @@ fn means(pattern: &Pattern, name: &str) -> bool {
     Pattern::parse(&spoken).map_or(true, |pattern| pattern.matches(name))
 }
 
-fn is_same_but_for_case(pattern: &Pattern, name: &str) -> bool {
-    let lower = Pattern::parse(&pattern.as_str().to_lowercase());
-    lower.is_ok_and(|pattern| pattern.matches(&name.to_lowercase()))
+/// Whether patterns would match a table if case did not count, and do not as it does.
+fn is_same_but_for_case(schema: &Pattern, table: &Pattern, name: &TableName) -> bool {
+    let would = |pattern: &Pattern, name: &str| {
+        let lower = Pattern::parse(&pattern.as_str().to_lowercase());
+        lower.is_ok_and(|pattern| pattern.matches(&name.to_lowercase()))
+    };
+    let does = schema.matches(&name.schema) && table.matches(&name.table);
+    !does && would(schema, &name.schema) && would(table, &name.table)
 }
 
 /// Another table of the source that the same rule gives the same name. `rename` does so to all that it matches.

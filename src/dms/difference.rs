@@ -104,11 +104,11 @@ impl Told for Difference {
             | Self::Renamed { .. }
             | Self::NeverSelected { .. }
             | Self::SelectedTwice { .. }
-            | Self::ManyToOne { .. }
             | Self::SegmentFolders { .. }
             | Self::TooManyWays => Level::Error,
             Self::ExcludedByTask { .. }
             | Self::ExcludedByMapping { .. }
+            | Self::ManyToOne { .. }
             | Self::TwoTransformations { .. }
             | Self::RangesWithoutNulls { .. } => Level::Warning,
         }
@@ -167,7 +167,10 @@ impl Told for Difference {
                  was taken here)"
                     .to_owned()
             }
-            Self::ManyToOne { .. } => "rename one table by one rule, or add a prefix instead".to_owned(),
+            Self::ManyToOne { .. } => {
+                "rename one table by one rule, to a name that no selected table has; or exclude the other one in the task"
+                    .to_owned()
+            }
             Self::RangesWithoutNulls { .. } => {
                 "split by columns that are NOT NULL, or load the table in one piece".to_owned()
             }

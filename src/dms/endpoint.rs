@@ -58,9 +58,9 @@ impl Endpoint {
         &self.file
     }
 
-    /// What to call it: its identifier, or where it stands in its file.
+    /// What to call it: its identifier, or its file.
     pub fn name(&self) -> &str {
-        self.identifier.as_deref().unwrap_or(&self.path)
+        self.identifier.as_deref().unwrap_or(&self.file)
     }
 
     /// The bucket that it writes to.

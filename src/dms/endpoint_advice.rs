@@ -282,7 +282,8 @@ impl Found<'_> {
         let load = Load {
             endpoint: self.endpoint.name().to_owned(),
             projects,
-            tables: table_count.unwrap_or(named),
+            // A pattern stands for one table at least, or nobody would have written it.
+            tables: table_count.unwrap_or(named.max(1)),
             more: by_patterns && table_count.is_none(),
             interval_s,
         };

@@ -27,7 +27,11 @@ impl<'f> Reader<'f> {
     }
 
     pub(super) fn report(&mut self, path: &str, fault: &Fault) {
-        self.remarks.push(Remark::new(self.file, path, fault));
+        let remark = Remark::new(self.file, path, fault);
+        // A locator that is missing is missing for the schema and for the table.
+        if self.remarks.last() != Some(&remark) {
+            self.remarks.push(remark);
+        }
     }
 
     /// The document in a file. Depth is bounded by the parser, at 128.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::fault::Fault;
+use super::index::ByTable;
 use super::node::{Node, Reader, described, shortened};
 use super::remark::Remark;
 use crate::route::Pattern;
@@ -117,6 +118,7 @@ pub struct Arrival {
 pub struct Task {
     pub(super) file: String,
     pub(super) selections: Vec<Selection>,
+    by_table: ByTable,
     pub(super) transformations: Vec<Transformation>,
     /// Rules for loading tables in parts that leave out rows: `parallel-load` by ranges.
     pub(super) ranges: Vec<TaskRule>,
@@ -152,7 +154,8 @@ impl Task {
 
     /// The rules that include a table, and those that exclude it.
     pub(super) fn selecting(&self, schema: &str, table: &str) -> (Vec<&Selection>, Vec<&Selection>) {
-        self.selections.iter().filter(|rule| rule.matches(schema, table)).partition(|rule| !rule.excludes)
+        let candidates = self.by_table.candidates(table).into_iter().filter_map(|at| self.selections.get(at));
+        candidates.filter(|rule| rule.matches(schema, table)).partition(|rule| !rule.excludes)
     }
 
     /// Whether a table of the source is selected. An exclude wins.
@@ -230,6 +233,7 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
     let mut task = Task {
         file: reader.file.to_owned(),
         selections: Vec::new(),
+        by_table: ByTable::default(),
         transformations: Vec::new(),
         ranges: Vec::new(),
         segment_folders: Vec::new(),
@@ -259,6 +263,7 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
             Some(_) | None => {}
         }
     }
+    task.by_table = ByTable::of(task.selections.iter().map(|rule| &rule.table));
     if !reader.remarks.iter().any(|remark| remark.level() == super::Level::Error)
         && task.selections.iter().all(|rule| rule.excludes)
     {

@@ -4,13 +4,13 @@
 //! same patterns match, one is as good as another. [`names_apart`] walks all patterns at once, as one deterministic
 //! automaton made on the way, and gives one name, the shortest, for each set of patterns that some name can match.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use super::pattern::{Pattern, Token};
 
-/// How many steps of single patterns a comparison may take. 10,000 names in two lists take some millions; what
-/// goes beyond is a list of patterns such as `%a%` by the dozen, each of which doubles the work.
-pub const MAX_STEPS: usize = 50_000_000;
+/// How many steps of single patterns a comparison may take. 10,000 tables, named one by one on both sides, take less
+/// than half of them; what goes beyond is a list of patterns such as `%a%` by the dozen, each of which doubles the work.
+pub const MAX_STEPS: usize = 5_000_000;
 
 /// How a name is changed before a pattern meets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,6 +140,8 @@ struct Machine {
     exits: Vec<bool>,
     tail: Vec<char>,
     case: Case,
+    /// For each token, by which characters it tells characters apart.
+    borders: Vec<Vec<char>>,
 }
 
 fn machines_of(tokens: &[Token], change: Change<'_>) -> Vec<Machine> {
@@ -169,7 +171,8 @@ fn machines_of(tokens: &[Token], change: Change<'_>) -> Vec<Machine> {
 impl Machine {
     fn plain(tokens: Vec<Token>, case: Case) -> Self {
         let exits = (0..=tokens.len()).map(|at| at == tokens.len()).collect();
-        Self { head: Vec::new(), entries: vec![0], tokens, exits, tail: Vec::new(), case }
+        let borders = tokens.iter().map(|token| borders(token, case)).collect();
+        Self { head: Vec::new(), entries: vec![0], tokens, exits, tail: Vec::new(), case, borders }
     }
 
     /// Where one can be among the tokens after reading `text` from one of `from`.
@@ -261,19 +264,19 @@ impl Machine {
         }
     }
 
-    /// Adds characters by which this place can tell characters apart: where a range of them begins, and where the next
-    /// one does.
+    /// Adds the characters by which this place can tell characters apart.
     fn interests(&self, place: usize, interests: &mut Interests) {
-        let ranges = match place.checked_sub(self.first_token()) {
-            None => self.head.get(place).map(|c| vec![(*c, *c)]),
-            Some(at) if place < self.first_of_tail() => self.tokens.get(at).map(Token::ranges),
-            Some(_) => self.tail.get(place - self.first_of_tail()).map(|c| vec![(*c, *c)]),
-        };
-        for (low, high) in ranges.unwrap_or_default() {
-            interests.add(low, high, self.case);
+        match place.checked_sub(self.first_token()) {
+            None => interests.found.extend(self.head.get(place).into_iter().flat_map(|c| from_to(*c, *c))),
+            Some(at) if place < self.first_of_tail() => {
+                interests.found.extend(self.borders.get(at).into_iter().flatten());
+                interests.underscore_first |= self.tokens.get(at) == Some(&Token::One);
+            }
+            Some(_) => {
+                let next = self.tail.get(place - self.first_of_tail());
+                interests.found.extend(next.into_iter().flat_map(|c| from_to(*c, *c)));
+            }
         }
-        let is_one = |at: usize| self.tokens.get(at) == Some(&Token::One);
-        interests.underscore_first |= place.checked_sub(self.first_token()).is_some_and(is_one);
     }
 }
 
@@ -286,70 +289,55 @@ fn places_of(at: Option<usize>, add: impl FnOnce(usize)) {
 /// Characters of which each stands for all that the places of a state treat alike.
 #[derive(Default)]
 struct Interests {
-    found: HashSet<char>,
-    changes_case: bool,
+    /// Where the places begin to treat characters in another way than those before.
+    found: BTreeSet<char>,
     underscore_first: bool,
 }
 
 impl Interests {
-    fn add(&mut self, low: char, high: char, case: Case) {
-        let after = char::from_u32(u32::from(high) + 1);
-        for c in [Some(low), after].into_iter().flatten() {
-            // The first character from here on that has no case stands for those of the range that have none.
-            self.found.extend([c].into_iter().chain((c..=char::MAX).find(|c| lower(*c) == upper(*c))));
-        }
-        match case {
-            Case::AsIs => {}
-            Case::Lower | Case::Upper if low == high => {
-                let spelled = if case == Case::Lower { &SPELLED.0 } else { &SPELLED.1 };
-                self.found.extend(spelled.get(&low).into_iter().flatten());
-            }
-            Case::Lower | Case::Upper => self.changes_case = true,
-        }
-    }
-
     /// All of them, the most natural first.
-    fn into_chars(self) -> Vec<char> {
+    fn into_chars(self) -> impl Iterator<Item = char> {
         let natural = if self.underscore_first { ['_', 'x', '1'] } else { ['x', '_', '1'] };
-        let mut rest: Vec<char> = self.found.into_iter().collect();
-        if self.changes_case {
-            rest.extend(CASED.iter());
-        }
-        rest.sort_unstable();
-        rest.dedup();
-        natural.into_iter().chain(rest).collect()
+        natural.into_iter().chain(self.found)
     }
+}
+
+/// Where a token begins to treat characters of the name in another way than those before.
+fn borders(token: &Token, case: Case) -> Vec<char> {
+    let mut found = Vec::new();
+    for (low, high) in token.ranges() {
+        found.extend(from_to(low, high));
+        if case != Case::AsIs {
+            let range = low..=high;
+            let moves = |c: &&char| range.contains(*c) != range.contains(&case.of(**c));
+            found.extend(CASED.iter().filter(moves).flat_map(|c| from_to(*c, *c)));
+        }
+    }
+    found
+}
+
+/// The first character of a range, and the first behind it.
+fn from_to(low: char, high: char) -> impl Iterator<Item = char> {
+    [low].into_iter().chain((high..=char::MAX).nth(1))
 }
 
 /// Every character that has another case.
 static CASED: std::sync::LazyLock<Vec<char>> =
     std::sync::LazyLock::new(|| ('\0'..=char::MAX).filter(|c| lower(*c) != *c || upper(*c) != *c).collect());
 
-/// What each character can have been before it was put into lower, or into upper, case.
-static SPELLED: std::sync::LazyLock<(Spellings, Spellings)> = std::sync::LazyLock::new(|| {
-    let (mut lowered, mut uppered) = (Spellings::new(), Spellings::new());
-    for c in CASED.iter().copied() {
-        lowered.entry(lower(c)).or_default().push(c);
-        uppered.entry(upper(c)).or_default().push(c);
-    }
-    (lowered, uppered)
-});
-
-type Spellings = HashMap<char, Vec<char>>;
-
 /// Where all machines can be after one and the same text: numbers of machines and places in them, sorted.
 type State = Vec<(usize, usize)>;
 
 struct Walk<'m> {
     machines: &'m [Machine],
-    states: HashMap<State, ()>,
+    states: HashSet<State>,
     /// The states in the order in which they were found, each with the one before it and the character in between.
     trail: Vec<(State, usize, char)>,
 }
 
 impl<'m> Walk<'m> {
     fn new(machines: &'m [Machine]) -> Self {
-        Self { machines, states: HashMap::new(), trail: Vec::new() }
+        Self { machines, states: HashSet::new(), trail: Vec::new() }
     }
 
     fn names(mut self, effort: &mut Effort) -> Result<Vec<String>, TooManyWays> {
@@ -387,8 +375,7 @@ impl<'m> Walk<'m> {
         for c in interests.into_chars() {
             effort.spend(state.len() + 1)?;
             let next = self.next(state, c);
-            if !self.states.contains_key(&next) {
-                self.states.insert(next.clone(), ());
+            if self.states.insert(next.clone()) {
                 self.trail.push((next, at, c));
             }
         }

@@ -210,10 +210,10 @@ impl Landing {
         rules
     }
 
-    /// The rule that decides about a table, if one matches it.
+    /// The rules in the order in which they are asked: of those that match a table, the first decides.
     #[cfg(feature = "cli")]
-    pub fn table_rule_for(&self, schema: &str, table: &str) -> Option<TableRule<'_>> {
-        self.find(schema, table).map(TableRule)
+    pub fn table_rules_by_precedence(&self) -> Vec<TableRule<'_>> {
+        self.rules.iter().map(TableRule).collect()
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

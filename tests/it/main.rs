@@ -6,12 +6,16 @@ mod aws_answers;
 mod batch_bench;
 mod cases;
 mod cases_answers;
+#[cfg(feature = "cli")]
+mod cases_dms;
 mod cases_events;
 mod cases_keys;
 mod cases_mappings;
 mod cases_routes;
 mod corpora;
 mod clouds;
+#[cfg(feature = "cli")]
+mod dms_properties;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;

@@ -157,13 +157,13 @@ fn look_at_tasks(
             Ok((read, remarks)) => {
                 tasks.extend(read);
                 report.add(remarks);
+                report.add(settings::look_within(&file, &text));
             }
             Err(remarks) => {
                 are_whole = false;
                 report.add(remarks);
             }
         }
-        report.add(settings::look_within(&file, &text));
     }
     // Half of the tasks would leave tables unselected that the other half has.
     let (Some(first), true) = (tasks.first(), are_whole) else { return };
