@@ -178,7 +178,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("src/cloud/", &["event::QueueArn", "object", "route", "job"]),
     // Nothing of the steps, lest it share their mistakes.
     ("src/emulator/", &["cloud::Clock", "cloud::clock"]),
-    ("src/telemetry.rs", &["outcome"]),
+    ("src/telemetry/", &["outcome"]),
 ];
 
 #[test]
