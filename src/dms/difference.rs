@@ -73,7 +73,7 @@ pub(super) enum Difference {
     TwoTransformations { rule: TaskRule, other: TaskRule, example: TableName },
     /// A rule by which many tables get one name.
     #[error(
-        "{rule} gives {example} and {other} the one name {arrival}: their files would overwrite each other"
+        "{rule} gives {example} and {other} the one name {arrival}: if the source has both, their files overwrite each other"
     )]
     ManyToOne { rule: TaskRule, example: TableName, other: TableName, arrival: TableName },
     /// A full load by ranges leaves out rows without a value.

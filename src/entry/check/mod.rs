@@ -24,19 +24,21 @@ Examples:
   dms2bq check --format json | jq -r .code        for a program
   dms2bq check --print-schema > mappings/schema.json
 
-Every problem shows the file, the place in it, what is wrong and what to do. Warnings are about what is
-legal and probably not meant; they change no exit code.
+Every problem shows the file, the place in it, what is wrong and what to do. Warnings are about
+what is legal and probably not meant; they change no exit code.
 
 With DMS's side:
   dms2bq check --dms table-mappings.json --mapping casino-a
   aws dms describe-endpoints --filters Name=endpoint-id,Values=casino-a > endpoint.json
-  aws dms describe-replication-tasks > tasks.json
+  aws dms describe-replication-tasks \\
+    --filters Name=replication-task-id,Values=casino-a > tasks.json
   dms2bq check --endpoint endpoint.json --dms tasks.json --tables 70
 
-`--dms` names tables that the task selects and no rule of the mapping takes, tables that the mapping
-waits for and no task selects, and tables that a transformation gives another name than the mapping
-means; each with an example. Which mapping a task writes to is said by --mapping, or by the bucket and
-folder of --endpoint, or there is only one. Give all tasks that write there: `--dms a.json --dms b.json`.
+`--dms` names tables that the task selects and no rule of the mapping takes, tables that the
+mapping waits for and no task selects, and tables that a transformation gives another name than
+the mapping means; each with an example. Which mapping a task writes to is said by --mapping, or
+by the bucket and folder of --endpoint, or there is only one. Give all tasks that write there, and
+no others: `--dms a.json --dms b.json`.
 
 `--endpoint` says which of the endpoint's settings lose, delay or refuse rows. docs/dms.md explains
 each, and docs/errors.md every code. What you know about and want: `--allow endpoint.leaves_out`.")]
