@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, dms_rules, emulator, explain, load, local};
+use dms2bq::entry::{assemble, check, diff, dms_rules, emulator, explain, load, local, publish};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -39,6 +39,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
     DmsRules(dms_rules::DmsRulesArgs),
+    Diff(diff::DiffArgs),
+    Publish(publish::PublishArgs),
     Load(load::LoadArgs),
     Emulator(emulator::EmulatorArgs),
     /// Print a script that completes dms2bq's commands in your shell
@@ -56,7 +58,11 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(telemetry::Format::Terminal, Config::log_directives().as_deref(), "off");
+    telemetry::init(
+        telemetry::Format::Terminal,
+        Config::log_directives().as_deref(),
+        default_level(&cli.command),
+    );
     dms2bq::cloud::google::install_crypto();
     match run(cli.command).await {
         Ok(exit_code) => exit_code,
@@ -65,6 +71,12 @@ async fn main() -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+/// What is logged unless RUST_LOG says otherwise. Commands answer in their own words; but a load by the version of the
+/// mappings before the one in force, because that one is broken, must not pass in silence.
+fn default_level(command: &Command) -> &'static str {
+    if matches!(command, Command::Load(_)) { "error" } else { "off" }
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -88,6 +100,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 .context("the mappings have problems; `dms2bq check` explains each")?;
             dms_rules::run(&args, &mappings, &mut io::stdout(), &mut io::stderr())?.into()
         }
+        Command::Diff(args) => diff::run(&args).await?,
+        Command::Publish(args) => publish::run(args).await?,
         Command::Emulator(args) => {
             emulator::run(args).await?;
             ExitCode::SUCCESS
@@ -101,8 +115,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The mapping files that the environment names, from this machine or from S3.
 async fn mapping_files(config: &Config) -> anyhow::Result<Vec<MappingFile>> {
-    let files = assemble::mapping_files(config).await;
-    files.map_err(|detail| anyhow::anyhow!("{detail}"))
+    let files = assemble::read_mappings_at(&config.mappings).await;
+    files.map_err(|error| anyhow::anyhow!("{}", error.in_words()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod redelivery;
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod dms_rules;
+pub mod diff;
 #[cfg(feature = "cli")]
 pub mod emulator;
 #[cfg(feature = "cli")]
@@ -18,3 +19,5 @@ pub mod explain;
 pub mod load;
 #[cfg(feature = "cli")]
 pub mod local;
+#[cfg(feature = "cli")]
+pub mod publish;

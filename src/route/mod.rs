@@ -24,6 +24,8 @@ mod nearest;
 #[cfg(feature = "cli")]
 pub mod apart;
 #[cfg(feature = "cli")]
+pub mod diff;
+#[cfg(feature = "cli")]
 pub mod schema;
 
 use std::collections::BTreeMap;

@@ -32,11 +32,16 @@ mod kills_and_load;
 mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
+mod log;
+#[cfg(feature = "cli")]
+mod mapping_diff;
+mod mapping_refresh;
 mod metrics;
 mod objects;
 mod outage;
 mod pace;
 mod plans;
+mod published_mappings;
 #[path = "../support/process/mod.rs"]
 mod process;
 mod queue;
