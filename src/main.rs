@@ -92,7 +92,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             MappingsLocation::Local(path) => check::run(&args, &path, &mut io::stdout())?.into(),
             MappingsLocation::S3(_) => {
                 let files = mapping_files(&Config::from_env()?).await?;
-                check::report(&args, files, &mut io::stdout())?.into()
+                check::report_with_dms(&args, files, &mut io::stdout())?.into()
             }
         },
         Command::DmsRules(args) => {

@@ -140,16 +140,28 @@ pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Ver
         return Ok(Verdict::Sound);
     }
     match read_local(path) {
-        Ok(files) => report(args, files, out),
+        Ok(files) => report_with_dms(args, files, out),
         Err(error) => report_unreadable(args.format, path, &error, out),
     }
 }
 
-/// Checks mappings that somebody has read, from wherever, and what was given of DMS with them.
+/// Checks mappings that somebody has read, from wherever.
 ///
 /// # Errors
 /// When the answer cannot be written.
-pub fn report(args: &CheckArgs, files: Vec<MappingFile>, out: &mut dyn Write) -> io::Result<Verdict> {
+pub fn report(format: CheckFormat, files: Vec<MappingFile>, out: &mut dyn Write) -> io::Result<Verdict> {
+    report_with_dms(&CheckArgs::of_mappings(format), files, out)
+}
+
+/// The same, and what was given of DMS with them.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub fn report_with_dms(
+    args: &CheckArgs,
+    files: Vec<MappingFile>,
+    out: &mut dyn Write,
+) -> io::Result<Verdict> {
     let file_count = files.len();
     match Mappings::parse(files) {
         Ok(mappings) => {
