@@ -9,6 +9,7 @@ pub mod redelivery;
 #[cfg(feature = "cli")]
 pub mod check;
 #[cfg(feature = "cli")]
+pub mod dms_rules;
 pub mod diff;
 #[cfg(feature = "cli")]
 pub mod emulator;

@@ -6,6 +6,8 @@ mod aws_answers;
 mod batch_bench;
 mod cases;
 mod cases_answers;
+#[cfg(feature = "cli")]
+mod cases_dms;
 mod cases_events;
 mod cases_keys;
 mod cases_mappings;
@@ -13,6 +15,8 @@ mod cases_routes;
 mod corpora;
 mod clouds;
 mod environment;
+#[cfg(feature = "cli")]
+mod dms_properties;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
