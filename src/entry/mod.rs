@@ -9,8 +9,9 @@ pub mod redelivery;
 #[cfg(feature = "cli")]
 pub mod check;
 #[cfg(feature = "cli")]
-pub mod dms_rules;
 pub mod diff;
+#[cfg(feature = "cli")]
+pub mod dms_rules;
 #[cfg(feature = "cli")]
 pub mod emulator;
 #[cfg(feature = "cli")]
