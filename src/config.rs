@@ -12,6 +12,10 @@ pub mod names {
     pub const PARTIAL_BATCH_RESPONSE: &str = "DMS2BQ_PARTIAL_BATCH_RESPONSE";
     /// A Google credential file.
     pub const GOOGLE_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+    /// The workload identity provider that signs us in to Google without a key.
+    pub const GOOGLE_PROVIDER: &str = "DMS2BQ_GOOGLE_PROVIDER";
+    /// The service account to act as, once signed in by that provider.
+    pub const GOOGLE_SERVICE_ACCOUNT: &str = "DMS2BQ_GOOGLE_SERVICE_ACCOUNT";
     /// The base URL of a BigQuery emulator.
     pub const BIGQUERY_EMULATOR: &str = "BIGQUERY_EMULATOR_HOST";
     /// Log levels, as in every Rust program.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, emulator, explain, load, local};
+use dms2bq::entry::{assemble, check, doctor, emulator, explain, load, local};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -39,6 +39,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
     Load(load::LoadArgs),
+    Doctor(doctor::DoctorArgs),
     Emulator(emulator::EmulatorArgs),
     /// Print a script that completes dms2bq's commands in your shell
     ///
@@ -70,6 +71,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(match command {
         Command::Local(args) => local::run(args, &Config::from_env()?).await,
         Command::Load(args) => load::run(args, &Config::from_env()?).await,
+        Command::Doctor(args) => doctor::run(&args, &Config::from_env()?).await?,
         Command::Explain(args) => {
             let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;

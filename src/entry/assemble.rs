@@ -42,12 +42,20 @@ async fn pipeline(
     sdk_config: &SdkConfig,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Pipeline> {
+    let warehouse = bigquery(config, Arc::clone(&clock)).await?;
+    Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+}
+
+/// BigQuery, as the environment says how to reach it and who we are there. It connects to nothing yet.
+///
+/// # Errors
+/// What is wrong with the settings for Google, in words.
+pub async fn bigquery(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<BigQuery> {
     let settings = Settings::from_environment(
         config.bigquery_emulator.as_deref(),
         config.google_credentials.as_deref(),
     )?;
-    let warehouse = BigQuery::new(settings, Arc::clone(&clock)).await?;
-    Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+    Ok(BigQuery::new(settings, clock).await?)
 }
 
 /// The mapping files that the environment names, from this machine or from S3.

@@ -9,6 +9,8 @@ pub mod redelivery;
 #[cfg(feature = "cli")]
 pub mod check;
 #[cfg(feature = "cli")]
+pub mod doctor;
+#[cfg(feature = "cli")]
 pub mod emulator;
 #[cfg(feature = "cli")]
 pub mod explain;

@@ -8,7 +8,7 @@
 //! | [`mappings`] | the mapping files of `s3://bucket/prefix` |
 
 mod answer;
-mod errors;
+pub(crate) mod errors;
 pub mod mappings;
 mod s3;
 mod sqs;

@@ -7,6 +7,8 @@ pub mod answers;
 mod http;
 mod parts;
 mod read;
+#[cfg(feature = "cli")]
+pub mod rest;
 mod settings;
 mod source;
 mod token;
@@ -61,6 +63,12 @@ impl BigQuery {
             .await
             .map_err(|error| ClientError(Box::new(error)))?;
         Ok(Self { http, client })
+    }
+
+    /// The API as it is, for those who ask what the pipeline never asks.
+    #[cfg(feature = "cli")]
+    pub fn rest(&self) -> rest::Rest {
+        rest::Rest::new(self.http.clone())
     }
 }
 
