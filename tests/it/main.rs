@@ -12,6 +12,8 @@ mod cases_mappings;
 mod cases_routes;
 mod corpora;
 mod clouds;
+#[cfg(feature = "cli")]
+mod doctor;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;

@@ -28,7 +28,8 @@ struct Sender<'a> {
 pub(super) fn judge(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
     let mut findings = Findings::of(Hop::QueuePolicy, &queue.arn);
     let statements = statements(queue.policy.as_deref());
-    let account = facts.aws.seen().map(|aws| aws.account.as_str());
+    // Bucket and queue are taken to be in one account: ours, or else the one that the queue's ARN names.
+    let account = facts.aws.seen().map(|aws| aws.account.as_str()).or_else(|| queue.arn.split(':').nth(4));
     let mut admitted = Vec::new();
     for (way, source) in super::bucket::ways_to(facts, &queue.arn) {
         let service = way.service();
