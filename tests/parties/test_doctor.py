@@ -268,12 +268,12 @@ def test_doctor_changes_nothing_and_deletes_what_it_makes(deployment, ways):
 BAD_STATES = {
     "a visibility below six time-outs": (
         lambda it: it.set_queue(VisibilityTimeout="300"),
-        ["doctor.visibility"], WARNINGS, "VisibilityTimeout=721",
+        ["doctor.visibility"], WARNINGS, '"VisibilityTimeout":"721"',
     ),
-    "a maxReceiveCount of three": (lambda it: it.redrive(3), ["doctor.max_receive_count"], WARNINGS, "50"),
+    "a maxReceiveCount of three": (lambda it: it.redrive(3), ["doctor.max_receive_count"], WARNINGS, "maxReceiveCount"),
     "a retention of a day": (
         lambda it: it.set_queue(MessageRetentionPeriod="86400"),
-        ["doctor.retention"], WARNINGS, "MessageRetentionPeriod=345600",
+        ["doctor.retention"], WARNINGS, '"MessageRetentionPeriod":"345600"',
     ),
     "no dead-letter queue": (
         lambda it: it.set_queue(RedrivePolicy=""),
@@ -281,7 +281,7 @@ BAD_STATES = {
     ),
     "a dead-letter queue that keeps no longer than the queue": (
         lambda it: it.set_dead(MessageRetentionPeriod="345600"),
-        ["doctor.dead_letter_retention"], ERROR, "MessageRetentionPeriod=1209600",
+        ["doctor.dead_letter_retention"], ERROR, '"MessageRetentionPeriod":"1209600"',
     ),
     "a dead-letter queue that does not admit the queue": (
         lambda it: it.set_dead(RedriveAllowPolicy=json.dumps({"redrivePermission": "denyAll"})),

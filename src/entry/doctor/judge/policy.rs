@@ -14,6 +14,8 @@ use crate::entry::doctor::finding::{Finding, Findings, Hop};
 enum Answer {
     Yes,
     No,
+    /// A statement that denies is about the sender.
+    Denied,
     /// A condition or an element that is not understood here.
     Unclear,
 }
@@ -43,6 +45,11 @@ pub(super) fn judge(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
                 format!("{service} may not send to it for {source}: no message arrives"),
                 remedy(service, &source, &queue.arn, account),
             ),
+            Answer::Denied => findings.fail(
+                "doctor.queue_policy",
+                format!("a statement of its policy denies {service} to send to it for {source}: no message arrives"),
+                "Take that statement out, or give it a condition that leaves the service alone. A Deny goes before every Allow.",
+            ),
             Answer::Unclear => findings.warn(
                 "doctor.queue_policy_unclear",
                 format!("whether {service} may send to it for {source} hangs on conditions that doctor cannot judge"),
@@ -67,6 +74,8 @@ pub(super) fn judge(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
 
 fn remedy(service: &str, source: &str, queue_arn: &str, account: Option<&str>) -> String {
     let account = account.unwrap_or("ACCOUNT");
+    // The rule's name is not known here.
+    let source = if source.starts_with("arn:") { source } else { "ARN_OF_THE_RULE" };
     format!(
         "Add to the queue's policy: {{\"Effect\":\"Allow\",\"Principal\":{{\"Service\":\"{service}\"}},\"Action\":\"sqs:SendMessage\",\
          \"Resource\":\"{queue_arn}\",\"Condition\":{{\"ArnLike\":{{\"aws:SourceArn\":\"{source}\"}},\
@@ -90,7 +99,7 @@ fn may_send(statements: &[Value], sender: &Sender<'_>, queue_arn: &str) -> Answe
     };
     let (allowed, denied) = (of_effect("Allow"), of_effect("Deny"));
     if denied.contains(&Answer::Yes) {
-        Answer::No
+        Answer::Denied
     } else if allowed.contains(&Answer::Yes) && !denied.contains(&Answer::Unclear) {
         Answer::Yes
     } else if allowed.contains(&Answer::Yes) || allowed.contains(&Answer::Unclear) {
@@ -132,7 +141,7 @@ fn conditions(conditions: Option<&Value>, sender: &Sender<'_>) -> Answer {
     for (operator, keys) in conditions.and_then(Value::as_object).unwrap_or(&empty) {
         for (key, wanted) in keys.as_object().unwrap_or(&empty) {
             match condition(operator, &key.to_ascii_lowercase(), &texts(Some(wanted)), sender) {
-                Answer::No => return Answer::No,
+                Answer::No | Answer::Denied => return Answer::No,
                 Answer::Unclear => worst = Answer::Unclear,
                 Answer::Yes => {}
             }

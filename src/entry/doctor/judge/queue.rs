@@ -1,6 +1,6 @@
 //! The queue and its dead-letter queue, against each other and against the function.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{policy, span};
 use crate::entry::doctor::facts::{Facts, Failure, Look, QueueSeen, QueueSettings, Redrive};
@@ -53,12 +53,13 @@ fn of_queue(facts: &Facts, queue: &QueueSeen) -> Vec<Finding> {
     found
 }
 
-/// How a person sets an attribute of a queue.
-fn set(arn: &str, attribute: &str, value: &str) -> String {
+/// How a person sets an attribute of a queue. In JSON, since the short form of the AWS CLI cannot spell policies.
+fn set(arn: &str, attribute: &str, value: impl ToString) -> String {
     let name = arn.rsplit(':').next().unwrap_or(arn);
+    let attributes = json!({ attribute: value.to_string() });
     format!(
         "aws sqs set-queue-attributes --queue-url $(aws sqs get-queue-url --queue-name {name} --query QueueUrl --output text) \
-         --attributes {attribute}={value}"
+         --attributes '{attributes}'"
     )
 }
 
@@ -101,7 +102,7 @@ fn queue_itself(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
             set(
                 &queue.arn,
                 "RedrivePolicy",
-                &format!("'{{\"deadLetterTargetArn\":\"{}\",\"maxReceiveCount\":\"50\"}}'", redrive.dead_letter_arn),
+                json!({ "deadLetterTargetArn": redrive.dead_letter_arn, "maxReceiveCount": 50 }),
             ),
         ),
         Some(_) => {}
@@ -130,7 +131,7 @@ fn visibility(facts: &Facts, queue: &QueueSettings, findings: &mut Findings<'_>)
                 span(queue.visibility_timeout_secs),
                 function.name
             );
-            let remedy = set(&queue.arn, "VisibilityTimeout", &needed_secs.to_string());
+            let remedy = set(&queue.arn, "VisibilityTimeout", needed_secs);
             if queue.visibility_timeout_secs < settings.timeout_secs {
                 findings.fail("doctor.visibility", message, remedy);
             } else {
@@ -161,7 +162,7 @@ fn dead_letters(queue: &QueueSeen, settings: &QueueSettings) -> Vec<Finding> {
             set(
                 &dead.arn,
                 "RedriveAllowPolicy",
-                &format!("'{{\"redrivePermission\":\"byQueue\",\"sourceQueueArns\":[\"{}\"]}}'", settings.arn),
+                json!({ "redrivePermission": "byQueue", "sourceQueueArns": [settings.arn] }),
             ),
         );
     }
