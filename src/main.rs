@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, doctor, emulator, explain, load, local};
+use dms2bq::entry::{assemble, check, doctor, emulator, explain, load, local, probe};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -40,6 +40,7 @@ enum Command {
     Check(check::CheckArgs),
     Load(load::LoadArgs),
     Doctor(doctor::DoctorArgs),
+    Probe(probe::ProbeArgs),
     Emulator(emulator::EmulatorArgs),
     /// Print a script that completes dms2bq's commands in your shell
     ///
@@ -72,6 +73,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Local(args) => local::run(args, &Config::from_env()?).await,
         Command::Load(args) => load::run(args, &Config::from_env()?).await,
         Command::Doctor(args) => doctor::run(&args, &Config::from_env()?).await?,
+        Command::Probe(args) => probe::run(&args, &Config::from_env()?).await?,
         Command::Explain(args) => {
             let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;

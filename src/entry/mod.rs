@@ -18,3 +18,5 @@ pub mod explain;
 pub mod load;
 #[cfg(feature = "cli")]
 pub mod local;
+#[cfg(feature = "cli")]
+pub mod probe;

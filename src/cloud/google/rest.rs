@@ -8,12 +8,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, LOCATION, RANGE};
 use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::answers;
-use super::http::{Answer, Http};
+use super::http::{Answer, Http, request_with};
 use super::settings::Access;
 use crate::cloud::call::Effect;
 use crate::cloud::{CallError, Deadline};
@@ -23,6 +24,9 @@ const BOUNDARY: &str = "dms2bq-probe-3f0f2c6d1b";
 
 /// Patience with one call. A person waits for the answer.
 const CALL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a connection that is to be broken off is left open once its bytes are handed over.
+const BREAK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Makes calls.
 #[derive(Clone)]
@@ -146,6 +150,29 @@ impl Rest {
         .await
     }
 
+    /// Puts bytes into a session and breaks off after so many of them, with the connection.
+    pub async fn put_broken(&self, session: &str, content_range: &str, bytes: &Bytes, break_at: usize) {
+        let base = &self.http.settings.base_url;
+        let Ok(url) = answers::session_address(base, base, session) else { return };
+        let Ok(token) = self.http.tokens.get(self.deadline()).await else { return };
+        let broken = std::io::Error::other("broken off on purpose");
+        // What is sent should be on its way before the connection ends.
+        let end = stream::once(async {
+            tokio::time::sleep(BREAK_PAUSE).await;
+            Err(broken)
+        });
+        let parts = stream::iter([Ok(bytes.slice(..break_at.min(bytes.len())))]).chain(end);
+        let put = self.http.client.put(url).header(CONTENT_LENGTH, bytes.len());
+        let put = put.header(CONTENT_RANGE, format!("bytes {content_range}"));
+        let put = put.body(reqwest::Body::wrap_stream(parts.boxed()));
+        // It ends in an error, as it is meant to.
+        let _ = tokio::time::timeout(CALL_PATIENCE, request_with(put, token.as_ref()).send()).await;
+    }
+
+    fn deadline(&self) -> Deadline {
+        Deadline::at(self.http.clock.now() + CALL_PATIENCE)
+    }
+
     fn upload_url(&self, project: &str, kind: &str) -> Result<Url, CallError> {
         self.url(&self.http.settings.upload_url(), &["projects", project, "jobs"], &[("uploadType", kind)])
     }
@@ -163,9 +190,7 @@ impl Rest {
         call: &'static str,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<RestAnswer, CallError> {
-        let clock = self.http.clock.as_ref();
-        let deadline = Deadline::at(clock.now() + CALL_PATIENCE);
-        let answer = self.http.call(call, Effect::Write, deadline, request).await?;
+        let answer = self.http.call(call, Effect::Write, self.deadline(), request).await?;
         Ok(self.told(&answer))
     }
 
