@@ -34,6 +34,8 @@ mod objects;
 mod outage;
 mod pace;
 mod plans;
+#[cfg(feature = "cli")]
+mod probe;
 #[path = "../support/process/mod.rs"]
 mod process;
 mod queue;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::experiment::Trouble;
+use super::experiment::{Experiment, Needs, Trouble};
 use super::news::News;
 use crate::cloud::clock::SystemClock;
 use crate::cloud::google::BigQuery;
@@ -127,6 +127,19 @@ impl Bench {
 
     fn next(&self) -> u32 {
         self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Where an experiment's answer holds, as the page says it; none if it was not asked of the real services.
+    pub fn place(&self, experiment: &Experiment) -> Option<String> {
+        let (aws, google) = (
+            experiment.needs != Needs::Dataset,
+            experiment.cost.jobs > 0 || experiment.needs == Needs::Dataset,
+        );
+        if (aws && self.news.is_stand_in) || (google && self.rest.is_anonymous()) {
+            return None;
+        }
+        let places = [aws.then_some(&self.news.region), google.then_some(&self.location)];
+        Some(places.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join(" and "))
     }
 
     /// The name of a table that nobody has, to be deleted at the end.

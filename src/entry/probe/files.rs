@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Repetition};
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use parquet::schema::types::Type;
 
 use super::experiment::Trouble;
 
@@ -36,13 +37,17 @@ pub(super) enum Levels<'a> {
 
 /// Writes a file with one row group, by the schema's text.
 pub(super) fn parquet(message: &str, columns: &[Column<'_>]) -> Result<Bytes, Trouble> {
-    write(message, columns).map_err(|error| Trouble::Failed(format!("the file of the experiment: {error}")))
+    let file = parse_message_type(message).and_then(|schema| write(schema, columns));
+    file.map_err(|error| in_words(&error))
 }
 
-fn write(message: &str, columns: &[Column<'_>]) -> Result<Bytes, ParquetError> {
-    let schema = Arc::new(parse_message_type(message)?);
+fn in_words(error: &ParquetError) -> Trouble {
+    Trouble::Failed(format!("the file of the experiment: {error}"))
+}
+
+fn write(schema: Type, columns: &[Column<'_>]) -> Result<Bytes, ParquetError> {
     let properties = WriterProperties::builder().set_compression(Compression::UNCOMPRESSED);
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build()))?;
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))?;
     let mut group = writer.next_row_group()?;
     let mut columns = columns.iter();
     while let Some(mut column) = group.next_column()? {
@@ -96,6 +101,17 @@ impl Levels<'_> {
 /// `a`: 1 and 2.
 pub(super) fn plain() -> Result<Bytes, Trouble> {
     parquet("message m { optional int64 a; }", &[Column::I64(&[1, 2], Levels::Present)])
+}
+
+/// One column under any name, of which a schema's text could not spell each.
+pub(super) fn named(name: &str) -> Result<Bytes, Trouble> {
+    let column = Type::primitive_type_builder(name, parquet::basic::Type::INT64)
+        .with_repetition(Repetition::OPTIONAL)
+        .build();
+    let schema =
+        column.and_then(|column| Type::group_type_builder("m").with_fields(vec![Arc::new(column)]).build());
+    let file = schema.and_then(|schema| write(schema, &[Column::I64(&[1], Levels::Present)]));
+    file.map_err(|error| in_words(&error))
 }
 
 /// `ts`, REQUIRED, as DMS writes its timestamp column; and `a`.

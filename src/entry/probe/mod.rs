@@ -94,7 +94,7 @@ pub async fn run(args: &ProbeArgs, config: &Config) -> anyhow::Result<ExitCode> 
     }
     let answers = answers?;
     if matches!(args.format, CheckFormat::Human) {
-        report::summary(&answers, &bench.location, &today(), out)?;
+        report::summary(&answers, |experiment| bench.place(experiment), &today(), out)?;
     }
     let all_well = left_behind.is_empty() && answers.iter().all(|(_, answer)| is_well(answer));
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

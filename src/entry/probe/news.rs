@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::experiment::Trouble;
-use crate::cloud::aws::{S3, Sqs};
+use crate::cloud::aws::{S3, Sqs, endpoint_override};
 use crate::cloud::clock::SystemClock;
 use crate::cloud::{Clock, Deadline};
 
@@ -32,6 +32,10 @@ const RECEIVES: &str = "2";
 
 /// What was named of AWS.
 pub struct News {
+    /// The region that is asked.
+    pub region: String,
+    /// Whether it is not AWS itself that is asked.
+    pub is_stand_in: bool,
     s3: S3,
     sqs: Sqs,
     folder: Option<Folder>,
@@ -101,7 +105,10 @@ pub struct Received {
 impl News {
     /// What was named, as yet untouched.
     pub fn new(config: &SdkConfig, folder: Option<Folder>, queue_name: Option<String>) -> Self {
+        let is_stand_in = ["S3", "SQS"].iter().any(|service| endpoint_override(config, service).is_some());
         Self {
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            is_stand_in,
             s3: S3::new(config),
             sqs: Sqs::new(config),
             folder,

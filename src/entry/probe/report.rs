@@ -110,26 +110,26 @@ fn slug(answer: &Answer) -> &'static str {
 /// What to do with the answers: the lines for the page, and what deserves an issue.
 pub(super) fn summary(
     answers: &[(&Experiment, Answer)],
-    location: &str,
+    place: impl Fn(&Experiment) -> Option<String>,
     today: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    writeln!(out, "\nFor docs/verified.md, under \"Answers\":\n")?;
-    for (experiment, answer) in answers {
-        if let Ok(verdict) = answer {
-            let (yes, evidence) = match verdict {
-                Verdict::AsAssumed(evidence) => ("yes", evidence),
-                Verdict::Otherwise(evidence) => ("**no**", evidence),
-            };
-            let evidence = printable(evidence).replace('|', "\\|");
-            writeln!(out, "| {} | {yes} | {today} | {location} | {evidence} |", experiment.number)?;
-        }
-    }
-    let otherwise: Vec<&Experiment> = answers
+    let lines: Vec<String> = answers
         .iter()
-        .filter(|(_, answer)| matches!(answer, Ok(Verdict::Otherwise(_))))
-        .map(|(experiment, _)| *experiment)
+        .filter_map(|(experiment, answer)| {
+            Some(line(experiment, answer.as_ref().ok()?, &place(experiment)?, today))
+        })
         .collect();
+    if lines.is_empty() {
+        writeln!(
+            out,
+            "\nNothing for docs/verified.md: a stand-in was asked (BIGQUERY_EMULATOR_HOST, AWS_ENDPOINT_URL), or nothing answered."
+        )?;
+    } else {
+        writeln!(out, "\nFor docs/verified.md, under \"Answers\":\n\n{}", lines.join("\n"))?;
+    }
+    let otherwise = answers.iter().filter(|(_, answer)| matches!(answer, Ok(Verdict::Otherwise(_))));
+    let otherwise: Vec<&Experiment> = otherwise.map(|(experiment, _)| *experiment).collect();
     if !otherwise.is_empty() {
         writeln!(out, "\nOtherwise than assumed. Open an issue before you change the page:")?;
         for experiment in otherwise {
@@ -143,7 +143,57 @@ pub(super) fn summary(
     Ok(())
 }
 
+/// A row of the page's table of answers.
+fn line(experiment: &Experiment, verdict: &Verdict, place: &str, today: &str) -> String {
+    let (as_assumed, evidence) = match verdict {
+        Verdict::AsAssumed(evidence) => ("yes", evidence),
+        Verdict::Otherwise(evidence) => ("**no**", evidence),
+    };
+    let evidence = printable(evidence).replace('|', "\\|");
+    format!("| {} | {as_assumed} | {today} | {place} | {evidence} |", experiment.number)
+}
+
 /// What services say is not ours to send to a terminal as it is.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may end by a panic")]
+
+    use super::*;
+
+    fn told(answers: &[Answer], place: Option<&str>) -> String {
+        let answers: Vec<(&Experiment, Answer)> = EXPERIMENTS.iter().zip(answers.iter().cloned()).collect();
+        let mut out = Vec::new();
+        summary(&answers, |_| place.map(str::to_owned), "2026-11-21", &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_answer_of_the_real_services_is_a_line_for_the_page() {
+        let answers = [
+            Ok(Verdict::AsAssumed("loaded".to_owned())),
+            Ok(Verdict::Otherwise("loaded | twice\n".to_owned())),
+            Err(Trouble::Failed("no route".to_owned())),
+            Err(Trouble::NotHere("501".to_owned())),
+        ];
+        let told = told(&answers, Some("asia-northeast3"));
+        let lines: Vec<&str> = told.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(
+            lines,
+            [
+                "| 1 | yes | 2026-11-21 | asia-northeast3 | loaded |",
+                "| 2 | **no** | 2026-11-21 | asia-northeast3 | loaded \\| twice  |",
+            ]
+        );
+        assert!(told.contains("Open an issue") && told.contains("  2 required-by-inference"), "{told}");
+    }
+
+    #[test]
+    fn what_a_stand_in_answers_is_nothing_for_the_page() {
+        let told = told(&[Ok(Verdict::AsAssumed("loaded".to_owned()))], None);
+        assert!(told.contains("Nothing for docs/verified.md") && !told.contains("| 1 |"), "{told}");
+    }
 }
