@@ -20,6 +20,7 @@ use self::experiment::{Answer, Experiment, Needs, Trouble};
 use self::news::{Folder, News};
 use super::assemble;
 use super::check::CheckFormat;
+use super::emulator::stop_signal;
 use crate::cloud::aws::sdk_config;
 use crate::cloud::clock::SystemClock;
 use crate::config::Config;
@@ -118,8 +119,8 @@ async fn open(args: &ProbeArgs, config: &Config) -> anyhow::Result<Bench> {
 
 type Answered<'a> = Vec<(&'a Experiment, Answer)>;
 
-/// Asks one after another, so that none disturbs another. Ends early when a person asks for it (Ctrl-C), so that what was made is
-/// taken away all the same.
+/// Asks one after another, so that none disturbs another. When a person asks it to stop (Ctrl-C, SIGTERM), the experiment
+/// that runs is the last: a load that was left alone could still make its table after all was taken away.
 async fn ask_all<'a>(
     bench: &Bench,
     experiments: &[&'a Experiment],
@@ -127,12 +128,16 @@ async fn ask_all<'a>(
     out: &mut dyn Write,
 ) -> io::Result<Answered<'a>> {
     let mut answers = Vec::new();
+    let mut stopped = std::pin::pin!(stop_signal());
+    let mut is_stopped = false;
     for experiment in experiments {
+        let mut asking = (experiment.ask)(bench);
         let answer = tokio::select! {
-            answer = (experiment.ask)(bench) => answer,
-            _ = tokio::signal::ctrl_c() => {
-                writeln!(io::stderr(), "stopped; what was made is being taken away")?;
-                break;
+            answer = &mut asking => answer,
+            () = &mut stopped => {
+                is_stopped = true;
+                writeln!(io::stderr(), "stopping: this experiment ends, and what was made is taken away")?;
+                asking.await
             }
         };
         match format {
@@ -140,6 +145,9 @@ async fn ask_all<'a>(
             CheckFormat::Json => report::answer_as_json(experiment, &answer, out)?,
         }
         answers.push((*experiment, answer));
+        if is_stopped {
+            break;
+        }
     }
     Ok(answers)
 }
