@@ -430,6 +430,23 @@ def test_a_google_that_is_out_of_reach_is_told_within_its_time_out(deployment):
     assert told.exit_code == ERROR
 
 
+def test_an_aws_that_is_out_of_reach_is_told_hop_by_hop_and_soon(deployment):
+    started = time.monotonic()
+    told = deployment.doctor(AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert {problem["code"] for problem in told.problems} == {"doctor.unreachable"}
+    assert {problem["hop"] for problem in told.problems} == {"aws", "function", "event_source", "bucket", "notification"}
+    assert {finding["level"] for finding in told.of("dataset")} == {"fine"}
+    assert time.monotonic() - started < 30
+
+
+def test_a_function_that_takes_from_another_queue_is_found(deployment):
+    other = deployment.cloud.create_queue(f"other-{deployment.name}")
+    deployment.notify(queue_arn=deployment.cloud.attribute(other, "QueueArn"))
+    told = deployment.doctor("--function", deployment.function, "--queue", other, "--no-write")
+    assert "doctor.queue_unread" in [problem["code"] for problem in told.problems]
+    assert told.exit_code == ERROR
+
+
 def test_without_aws_credentials_google_is_looked_at_all_the_same(deployment):
     del deployment.environment["AWS_ACCESS_KEY_ID"], deployment.environment["AWS_SECRET_ACCESS_KEY"]
     told = deployment.doctor(AWS_EC2_METADATA_DISABLED="true")

@@ -97,6 +97,9 @@ pub enum FailureKind {
 pub struct MappingsSeen {
     /// Where they were read.
     pub location: String,
+    /// Whether a function reads others, in its package, which cannot be seen from here.
+    #[serde(default)]
+    pub others_are_packaged: bool,
     /// How many files there are.
     pub file_count: usize,
     /// What keeps them from running, each with its place.
@@ -154,7 +157,7 @@ pub struct FunctionSettings {
 }
 
 /// An event source mapping.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSource {
     /// Its id.

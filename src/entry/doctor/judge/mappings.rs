@@ -33,10 +33,12 @@ pub(super) fn judge(mappings: &Look<MappingsSeen>) -> Vec<Finding> {
             "`dms2bq check` shows each with its place and what to do.",
         );
     }
-    findings.or_fine(format!(
-        "{} checked",
-        if seen.file_count == 1 { "1 file".to_owned() } else { format!("{} files", seen.file_count) }
-    ))
+    let packaged = match seen.others_are_packaged {
+        true => "; the function reads those in its package, which cannot be seen from here",
+        false => "",
+    };
+    let files = if seen.file_count == 1 { "1 file".to_owned() } else { format!("{} files", seen.file_count) };
+    findings.or_fine(format!("{files} checked{packaged}"))
 }
 
 fn counted(things: &[String], noun: &str) -> String {

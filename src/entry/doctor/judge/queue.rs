@@ -73,6 +73,7 @@ fn queue_itself(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
         );
     }
     visibility(facts, queue, &mut findings);
+    read_by_a_function(facts, queue, &mut findings);
     if queue.retention_secs < RETENTION_MIN_SECS {
         let message = format!(
             "messages are deleted after {}: a long weekend without the function loses files",
@@ -114,6 +115,23 @@ fn queue_itself(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
         span(queue.retention_secs),
         queue.message_count
     ))
+}
+
+/// Where functions were named, one of them should take from the queue.
+fn read_by_a_function(facts: &Facts, queue: &QueueSettings, findings: &mut Findings<'_>) {
+    let sources: Vec<_> = facts.functions.each().map(|function| function.event_sources.seen()).collect();
+    let is_read = |arn: &str| {
+        sources.iter().flatten().flat_map(|sources| sources.iter()).any(|source| source.queue_arn == arn)
+    };
+    // A function whose event sources were not seen may be the one.
+    if sources.is_empty() || sources.contains(&None) || is_read(&queue.arn) {
+        return;
+    }
+    findings.fail(
+        "doctor.queue_unread",
+        "no function that was named takes from it: what is sent to it waits until its retention deletes it",
+        "Name the function that does, too; or make the queue its event source, and take the other one away.",
+    );
 }
 
 /// Against every function that takes from the queue.

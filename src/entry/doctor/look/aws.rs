@@ -12,6 +12,7 @@ use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::Event;
 use aws_sdk_sqs::types::QueueAttributeName;
+use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::clock_seen;
@@ -86,18 +87,18 @@ impl Aws {
     }
 
     pub(super) async fn functions(&self, names: &[String]) -> Vec<FunctionSeen> {
-        let mut functions = Vec::new();
-        for name in names {
-            let settings = self.function(name).await;
-            let event_sources = match &settings {
-                Err(failure) if failure.kind == FailureKind::Missing => {
-                    Look::NotLooked("there is no such function".to_owned())
-                }
-                _ => self.event_sources(name).await.into(),
-            };
-            functions.push(FunctionSeen { name: name.clone(), settings: settings.into(), event_sources });
-        }
-        functions
+        join_all(names.iter().map(|name| self.function_seen(name))).await
+    }
+
+    async fn function_seen(&self, name: &str) -> FunctionSeen {
+        let settings = self.function(name).await;
+        let event_sources = match &settings {
+            Err(failure) if failure.kind == FailureKind::Missing => {
+                Look::NotLooked("there is no such function".to_owned())
+            }
+            Ok(_) | Err(_) => self.event_sources(name).await.into(),
+        };
+        FunctionSeen { name: name.to_owned(), settings: settings.into(), event_sources }
     }
 
     async fn function(&self, name: &str) -> Result<FunctionSettings, Failure> {
@@ -121,18 +122,18 @@ impl Aws {
     }
 
     pub(super) async fn queues(&self, named: &[QueueName]) -> Vec<QueueSeen> {
-        let mut queues = Vec::new();
-        for name in named {
-            let settings = self.queue(name).await;
-            let redrive = settings.as_ref().ok().and_then(|settings| settings.redrive.clone());
-            let dead_letters = match redrive {
-                Some(redrive) => self.queue(&QueueName::Arn(redrive.dead_letter_arn)).await.into(),
-                None => Look::NotLooked("the queue names none".to_owned()),
-            };
-            let (QueueName::Url(text) | QueueName::Arn(text)) = name;
-            queues.push(QueueSeen { name: text.clone(), settings: settings.into(), dead_letters });
-        }
-        queues
+        join_all(named.iter().map(|name| self.queue_seen(name))).await
+    }
+
+    async fn queue_seen(&self, name: &QueueName) -> QueueSeen {
+        let settings = self.queue(name).await;
+        let redrive = settings.as_ref().ok().and_then(|settings| settings.redrive.clone());
+        let dead_letters = match redrive {
+            Some(redrive) => self.queue(&QueueName::Arn(redrive.dead_letter_arn)).await.into(),
+            None => Look::NotLooked("the queue names none".to_owned()),
+        };
+        let (QueueName::Url(text) | QueueName::Arn(text)) = name;
+        QueueSeen { name: text.clone(), settings: settings.into(), dead_letters }
     }
 
     async fn queue(&self, name: &QueueName) -> Result<QueueSettings, Failure> {
@@ -153,16 +154,13 @@ impl Aws {
     }
 
     pub(super) async fn buckets(&self, prefixes: &BTreeMap<String, Vec<String>>) -> Vec<BucketSeen> {
-        let mut buckets = Vec::new();
-        for (bucket, prefixes) in prefixes {
-            let mut seen = Vec::new();
-            for prefix in prefixes {
-                seen.push(self.prefix(bucket, prefix).await);
-            }
-            let notification = self.notification(bucket).await.into();
-            buckets.push(BucketSeen { bucket: bucket.clone(), prefixes: seen, notification });
-        }
-        buckets
+        join_all(prefixes.iter().map(|(bucket, prefixes)| self.bucket_seen(bucket, prefixes))).await
+    }
+
+    async fn bucket_seen(&self, bucket: &str, prefixes: &[String]) -> BucketSeen {
+        let prefixes = join_all(prefixes.iter().map(|prefix| self.prefix(bucket, prefix)));
+        let (prefixes, notification) = tokio::join!(prefixes, self.notification(bucket));
+        BucketSeen { bucket: bucket.to_owned(), prefixes, notification: notification.into() }
     }
 
     async fn prefix(&self, bucket: &str, prefix: &str) -> PrefixSeen {
@@ -333,7 +331,14 @@ where
     };
     let status = error.raw_response().map_or(0, |response| response.status().as_u16());
     let (code, message) = (refused.code().unwrap_or_default(), refused.message().unwrap_or_default());
-    Failure { kind: kind_of(status, code), detail: format!("{status} {code}: {message}") }
+    let region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
+    let elsewhere = match region {
+        Some(region) if (300..400).contains(&status) => {
+            format!("; the bucket is in {region}: set AWS_REGION, and let function and queue be there, too")
+        }
+        Some(_) | None => String::new(),
+    };
+    Failure { kind: kind_of(status, code), detail: format!("{status} {code}: {message}{elsewhere}") }
 }
 
 /// What AWS's codes come to, of all four services.

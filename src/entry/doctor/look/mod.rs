@@ -7,7 +7,9 @@ mod google;
 use std::collections::BTreeMap;
 
 use super::DoctorArgs;
-use super::facts::{ClockSeen, Facts, Failure, FailureKind, FunctionSeen, Look, MappingsSeen};
+use super::facts::{
+    BucketSeen, ClockSeen, Facts, Failure, FailureKind, FunctionSeen, Look, MappingsSeen, QueueSeen,
+};
 use crate::config::{Config, MappingsLocation, names};
 use crate::entry::assemble;
 use crate::route::Mappings;
@@ -31,22 +33,38 @@ pub(super) async fn look(args: &DoctorArgs, config: &Config) -> anyhow::Result<F
         (_, false) => Look::NotLooked(NO_AWS.to_owned()),
         (false, true) => Look::Seen(aws.functions(&args.functions).await),
     };
-    let queues = match (signed_in, aws::queues_of(&args.queues, &functions)) {
+    let (mappings, seen) = read_mappings(config, &functions).await;
+    let google = google::Google::new(config, aws.config()).await?;
+    let google = google.look(mappings.as_ref(), !args.no_write, &mut clocks);
+    let (queues, buckets, (google, datasets)) = tokio::join!(
+        queues(&aws, signed_in, args, &functions),
+        buckets(&aws, signed_in, mappings.as_ref()),
+        google
+    );
+    Ok(Facts { mappings: seen, aws: account, functions, queues, buckets, google, datasets, clocks })
+}
+
+async fn queues(
+    aws: &aws::Aws,
+    signed_in: bool,
+    args: &DoctorArgs,
+    functions: &Look<Vec<FunctionSeen>>,
+) -> Look<Vec<QueueSeen>> {
+    match (signed_in, aws::queues_of(&args.queues, functions)) {
         (false, _) => Look::NotLooked(NO_AWS.to_owned()),
         (true, queues) if queues.is_empty() => {
             Look::NotLooked("no --queue was named, and no --function that takes from one".to_owned())
         }
         (true, queues) => Look::Seen(aws.queues(&queues).await),
-    };
-    let (mappings, seen) = read_mappings(config, &functions).await;
-    let buckets = match (&mappings, signed_in) {
-        (None, _) => Look::NotLooked(NO_MAPPINGS.to_owned()),
-        (_, false) => Look::NotLooked(NO_AWS.to_owned()),
-        (Some(mappings), true) => Look::Seen(aws.buckets(&prefixes(mappings)).await),
-    };
-    let google = google::Google::new(config, aws.config()).await?;
-    let (google, datasets) = google.look(mappings.as_ref(), !args.no_write, &mut clocks).await;
-    Ok(Facts { mappings: seen, aws: account, functions, queues, buckets, google, datasets, clocks })
+    }
+}
+
+async fn buckets(aws: &aws::Aws, signed_in: bool, mappings: Option<&Mappings>) -> Look<Vec<BucketSeen>> {
+    match mappings {
+        None => Look::NotLooked(NO_MAPPINGS.to_owned()),
+        Some(_) if !signed_in => Look::NotLooked(NO_AWS.to_owned()),
+        Some(mappings) => Look::Seen(aws.buckets(&prefixes(mappings)).await),
+    }
 }
 
 /// The mappings that the function reads, or those that we would.
@@ -63,8 +81,11 @@ async fn read_mappings(
         Ok(files) => files,
         Err(detail) => return (None, Look::Failed(Failure { kind: FailureKind::Refused, detail })),
     };
-    let mut seen =
-        MappingsSeen { location, file_count: files.len(), problems: Vec::new(), warnings: Vec::new() };
+    let others_are_packaged = functions
+        .each()
+        .any(|function| function.settings.seen().is_some() && published_mappings(function).is_none());
+    let (file_count, problems, warnings) = (files.len(), Vec::new(), Vec::new());
+    let mut seen = MappingsSeen { location, others_are_packaged, file_count, problems, warnings };
     match Mappings::parse(files) {
         Ok(mappings) => {
             let said = |warning: &crate::route::MappingWarning| {
