@@ -93,10 +93,10 @@ class Deployment:
         policy = {"deadLetterTargetArn": self.dead_arn, "maxReceiveCount": receives}
         self.set_queue(RedrivePolicy=json.dumps(policy))
 
-    def admit(self, source_arn: str) -> None:
+    def admit(self, source_arn: str, service: str = "s3.amazonaws.com") -> None:
         statement = {
             "Effect": "Allow",
-            "Principal": {"Service": "s3.amazonaws.com"},
+            "Principal": {"Service": service},
             "Action": "sqs:SendMessage",
             "Resource": self.queue_arn,
             "Condition": {
@@ -382,6 +382,29 @@ def test_each_bad_state_is_found_and_nothing_else(deployment, state):
     assert told.exit_code == exit_code
     assert remedy in told.problems[0]["remedy"]
     assert deployment.tables() == []
+
+
+def by_event_bridge(it: Deployment, pattern: dict) -> None:
+    """The news take the way by EventBridge instead."""
+    it.put_notifications({"EventBridgeConfiguration": {}})
+    events = boto3.client(
+        "events", endpoint_url=it.cloud.url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+    )
+    rule = events.put_rule(Name=it.function, EventPattern=json.dumps(pattern))["RuleArn"]
+    events.put_targets(Rule=it.function, Targets=[{"Id": "queue", "Arn": it.queue_arn}])
+    it.admit(rule, "events.amazonaws.com")
+
+
+def test_a_rule_of_event_bridge_is_read_and_held_against_the_files_of_dms(deployment):
+    of_bucket = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [deployment.bucket]}}}
+    by_event_bridge(deployment, of_bucket)
+    told = deployment.doctor()
+    assert told.problems == []
+    assert "EventBridge" in told.of("notification")[0]["message"]
+    by_event_bridge(deployment, of_bucket | {"detail": {"object": {"key": [{"wildcard": "*/LOAD*"}]}}})
+    told = deployment.doctor()
+    assert [problem["code"] for problem in told.problems] == ["doctor.rule_missing"]
+    assert "changes" in told.problems[0]["message"] and deployment.bucket in told.problems[0]["remedy"]
 
 
 def refuse(status: int, reason: str, *words: str):

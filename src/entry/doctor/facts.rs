@@ -188,6 +188,20 @@ pub struct QueueSeen {
     pub settings: Look<QueueSettings>,
     /// How the queue that its redrive policy names is set up.
     pub dead_letters: Look<QueueSettings>,
+    /// The rules of EventBridge that send to it.
+    pub rules: Look<Vec<Rule>>,
+}
+
+/// A rule of EventBridge.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Its ARN.
+    pub arn: String,
+    /// Such as `ENABLED`.
+    pub state: String,
+    /// Which events it takes, as JSON.
+    pub pattern: String,
 }
 
 /// How a queue is set up.

@@ -1,5 +1,6 @@
 //! The buckets: can they be read below each mapped prefix, and whom do they tell of new objects?
 
+use super::rules;
 use crate::entry::doctor::facts::{BucketSeen, Facts, Look, Notification, PrefixSeen, Target};
 use crate::entry::doctor::finding::{Finding, Findings, Hop};
 
@@ -41,7 +42,9 @@ pub(super) fn ways_to(facts: &Facts, queue_arn: &str) -> Vec<(Way, String)> {
         } else if !other.is_empty() {
             ways.extend(other);
         } else {
-            ways.push((Way::EventBridge, format!("the news of {}", seen.bucket)));
+            ways.extend(
+                rules::of_queue(facts, queue_arn, &seen.bucket).map(|source| (Way::EventBridge, source)),
+            );
         }
     }
     ways.sort();
@@ -136,10 +139,7 @@ fn tells(
     let to_ours: Vec<&Target> = touching.iter().copied().filter(|target| is_ours(target, &queues)).collect();
     if to_ours.is_empty() {
         if notification.event_bridge {
-            return vec![unseen(
-                &address,
-                "it goes by EventBridge, whose rules doctor does not read: `aws events list-rule-names-by-target --target-arn QUEUE_ARN` must name one for this bucket and prefix",
-            )];
+            return rules::judge(facts, &bucket.bucket, &prefix.prefix, &address);
         }
         nobody_told(bucket, prefix, &touching, &queues, &mut findings);
         return findings.or_fine("");
@@ -159,10 +159,6 @@ fn tells(
     }
     let arns: Vec<&str> = to_ours.iter().map(|target| target.arn.as_str()).collect();
     findings.or_fine(format!("new objects are told to {}", arns.join(", ")))
-}
-
-fn unseen(address: &str, why: &str) -> Finding {
-    Finding::not_looked(Hop::Notification, address, why)
 }
 
 /// A queue of ours; a topic, whose subscribers are not looked at; any queue, where none is known.

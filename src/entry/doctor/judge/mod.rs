@@ -2,12 +2,15 @@
 
 mod aws;
 mod bucket;
+mod event_pattern;
 mod event_source;
 mod function;
 mod google;
 mod mappings;
 mod policy;
 mod queue;
+mod rules;
+mod wildcard;
 
 use super::facts::{ClockSeen, Facts};
 use super::finding::{Finding, Findings, Hop};

@@ -23,7 +23,7 @@ use crate::cloud::{Clock, aws};
 use crate::config::names;
 use crate::entry::doctor::facts::{
     Account, BucketSeen, ClockSeen, EventSource, Failure, FailureKind, FunctionSeen, FunctionSettings,
-    Listing, Look, Notification, PrefixSeen, QueueSeen, QueueSettings, Redrive, Target,
+    Listing, Look, Notification, PrefixSeen, QueueSeen, QueueSettings, Redrive, Rule, Target,
 };
 
 /// The variables that dms2bq reads; what else is in a function's environment is nobody's business here.
@@ -58,13 +58,16 @@ pub(super) struct Aws {
     s3: S3,
     sqs: Sqs,
     lambda: aws_sdk_lambda::Client,
+    events: aws_sdk_eventbridge::Client,
 }
 
 impl Aws {
     pub(super) async fn new() -> Self {
         let config = sdk_config().await;
         let (s3, sqs) = (aws::S3::new(&config), aws::Sqs::new(&config));
-        Self { lambda: aws_sdk_lambda::Client::new(&config), config, s3, sqs }
+        let lambda = aws_sdk_lambda::Client::new(&config);
+        let events = aws_sdk_eventbridge::Client::new(&config);
+        Self { config, s3, sqs, lambda, events }
     }
 
     pub(super) fn config(&self) -> &SdkConfig {
@@ -132,8 +135,29 @@ impl Aws {
             Some(redrive) => self.queue(&QueueName::Arn(redrive.dead_letter_arn)).await.into(),
             None => Look::NotLooked("the queue names none".to_owned()),
         };
+        let rules = match &settings {
+            Ok(settings) => self.rules(&settings.arn).await.into(),
+            Err(_) => Look::NotLooked("the queue cannot be read".to_owned()),
+        };
         let (QueueName::Url(text) | QueueName::Arn(text)) = name;
-        QueueSeen { name: text.clone(), settings: settings.into(), dead_letters }
+        QueueSeen { name: text.clone(), settings: settings.into(), dead_letters, rules }
+    }
+
+    /// The rules of the default bus that name a queue as their target: S3 tells no other bus.
+    async fn rules(&self, queue_arn: &str) -> Result<Vec<Rule>, Failure> {
+        let request = self.events.list_rule_names_by_target().target_arn(queue_arn);
+        let names = request.send().await.map_err(|error| failure(&error))?;
+        let mut rules = Vec::new();
+        for name in names.rule_names() {
+            let rule =
+                self.events.describe_rule().name(name).send().await.map_err(|error| failure(&error))?;
+            rules.push(Rule {
+                arn: rule.arn().unwrap_or_default().to_owned(),
+                state: rule.state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+                pattern: rule.event_pattern().unwrap_or_default().to_owned(),
+            });
+        }
+        Ok(rules)
     }
 
     async fn queue(&self, name: &QueueName) -> Result<QueueSettings, Failure> {
