@@ -3,7 +3,7 @@
 //! Only as much of AWS's policy language as such policies use. What is not understood is said to be so, and never taken
 //! for a permission.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::bucket::Way;
 use super::wildcard::is_like;
@@ -74,14 +74,18 @@ pub(super) fn judge(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
 }
 
 fn remedy(service: &str, source: &str, queue_arn: &str, account: Option<&str>) -> String {
-    let account = account.unwrap_or("ACCOUNT");
-    // The rule's name is not known here.
+    // The rule's name is not known where rules could not be read.
     let source = if source.starts_with("arn:") { source } else { "ARN_OF_THE_RULE" };
-    format!(
-        "Add to the queue's policy: {{\"Effect\":\"Allow\",\"Principal\":{{\"Service\":\"{service}\"}},\"Action\":\"sqs:SendMessage\",\
-         \"Resource\":\"{queue_arn}\",\"Condition\":{{\"ArnLike\":{{\"aws:SourceArn\":\"{source}\"}},\
-         \"StringEquals\":{{\"aws:SourceAccount\":\"{account}\"}}}}}}"
-    )
+    let mut condition = json!({ "ArnLike": { "aws:SourceArn": source } });
+    // A bucket's ARN names no account; those of a topic and a rule do.
+    if service == Way::Direct.service() {
+        condition["StringEquals"] = json!({ "aws:SourceAccount": account.unwrap_or("ACCOUNT") });
+    }
+    let statement = json!({
+        "Effect": "Allow", "Principal": { "Service": service }, "Action": "sqs:SendMessage", "Resource": queue_arn,
+        "Condition": condition,
+    });
+    format!("Add to the queue's policy: {statement}")
 }
 
 fn statements(policy: Option<&str>) -> Vec<Value> {
