@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cloud::aws::mappings::S3Folder;
+use crate::cloud::google::{BadIdentity, Federation, Provider, ServiceAccount};
 
 /// The variables that dms2bq itself reads. The AWS SDK and reqwest read their own (`AWS_*`, `HTTPS_PROXY`, …).
 pub mod names {
@@ -18,6 +19,8 @@ pub mod names {
     pub const GOOGLE_SERVICE_ACCOUNT: &str = "DMS2BQ_GOOGLE_SERVICE_ACCOUNT";
     /// The base URL of a BigQuery emulator.
     pub const BIGQUERY_EMULATOR: &str = "BIGQUERY_EMULATOR_HOST";
+    /// The function's name, set by Lambda. With it, metrics are written into the log lines.
+    pub const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
     /// Log levels, as in every Rust program.
     pub const LOG: &str = "RUST_LOG";
 }
@@ -34,8 +37,12 @@ pub struct Config {
     pub partial_replies: bool,
     /// The Google credential file, if one is named.
     pub google_credentials: Option<PathBuf>,
+    /// Sign-in to Google without a key and without a file, used if no credential file is named.
+    pub google_federation: Option<Federation>,
     /// The base URL of a BigQuery emulator, used without credentials and before any credential file.
     pub bigquery_emulator: Option<String>,
+    /// The Lambda function's name, if this is one.
+    pub function: Option<String>,
 }
 
 /// Where the mappings are.
@@ -60,13 +67,23 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A variable should name somebody in Google, and does not.
+    #[error("{variable} is {value:?}: {problem}")]
+    BadIdentity {
+        /// The variable's name.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it, and what it may be.
+        problem: BadIdentity,
+    },
 }
 
 impl ConfigError {
     /// The stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::BadValue { .. } => "config.bad_value",
+            Self::BadValue { .. } | Self::BadIdentity { .. } => "config.bad_value",
         }
     }
 }
@@ -97,7 +114,9 @@ impl Config {
             mappings: MappingsLocation::parse(&mappings)?,
             partial_replies: partial_replies(get(names::PARTIAL_BATCH_RESPONSE))?,
             google_credentials: get(names::GOOGLE_CREDENTIALS).map(PathBuf::from),
+            google_federation: federation(get(names::GOOGLE_PROVIDER), get(names::GOOGLE_SERVICE_ACCOUNT))?,
             bigquery_emulator: get(names::BIGQUERY_EMULATOR),
+            function: get(names::FUNCTION),
         })
     }
 }
@@ -127,6 +146,32 @@ impl std::fmt::Display for MappingsLocation {
             Self::S3(folder) => write!(f, "{folder}"),
         }
     }
+}
+
+fn federation(
+    provider: Option<String>,
+    service_account: Option<String>,
+) -> Result<Option<Federation>, ConfigError> {
+    let service_account = named(names::GOOGLE_SERVICE_ACCOUNT, service_account, ServiceAccount::parse)?;
+    match (named(names::GOOGLE_PROVIDER, provider, Provider::parse)?, service_account) {
+        (Some(provider), service_account) => Ok(Some(Federation { provider, service_account })),
+        (None, None) => Ok(None),
+        // Left alone, whoever set it would believe that it is in force.
+        (None, Some(service_account)) => Err(ConfigError::BadValue {
+            variable: names::GOOGLE_SERVICE_ACCOUNT,
+            value: service_account.to_string(),
+            expected: "it means nothing without DMS2BQ_GOOGLE_PROVIDER (a credential file names its own service account)",
+        }),
+    }
+}
+
+fn named<T>(
+    variable: &'static str,
+    value: Option<String>,
+    parse: impl Fn(&str) -> Result<T, BadIdentity>,
+) -> Result<Option<T>, ConfigError> {
+    let Some(value) = value else { return Ok(None) };
+    parse(&value).map(Some).map_err(|problem| ConfigError::BadIdentity { variable, value, problem })
 }
 
 fn partial_replies(value: Option<String>) -> Result<bool, ConfigError> {

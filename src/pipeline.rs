@@ -43,6 +43,7 @@ impl Pipeline {
             Notice::Ignored(event) => return Ok(Ignored::quietly(event.code(), event.reason()).into()),
         };
         known.object = Some(created.object.clone());
+        known.landed_at_ms = created.landed_at_ms;
 
         // 3. key, before 2: what no mapping names is refused before S3 is touched.
         let landing = mappings.landing(&created.object.bucket, &created.object.key)?;

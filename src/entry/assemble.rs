@@ -19,6 +19,7 @@ use crate::entry::redelivery::Redelivery;
 use crate::outcome::record::Chain;
 use crate::pipeline::Pipeline;
 use crate::route::MappingFile;
+use crate::telemetry::metrics::Metrics;
 
 /// How long a person at a terminal waits for mappings in S3.
 const MAPPINGS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,7 +35,11 @@ pub async fn handler(config: &Config) -> anyhow::Result<Handler> {
     let pipeline = pipeline(config, &sdk_config, Arc::clone(&clock)).await?;
     let mappings = MappingStore::from_source(mapping_source(config, &sdk_config));
     let redelivery = Redelivery::new(Arc::new(aws::Sqs::new(&sdk_config)), Jitter::random());
-    Ok(Handler::new(pipeline, mappings, clock, config.partial_replies).with_redelivery(redelivery))
+    let handler = Handler::new(pipeline, mappings, clock, config.partial_replies).with_redelivery(redelivery);
+    Ok(match &config.function {
+        Some(name) => handler.with_metrics(Metrics::of_function(name)),
+        None => handler,
+    })
 }
 
 async fn pipeline(

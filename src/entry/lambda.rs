@@ -20,6 +20,7 @@ use crate::outcome::reply::{Reply, Unproven, WholeBatch};
 use crate::outcome::{Disposition, Outcome, StepError};
 use crate::pipeline::{self, Pipeline};
 use crate::route::Mappings;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{self, panic_message};
 
 /// The messages of one batch at most: Lambda's own limit for a standard queue
@@ -86,6 +87,7 @@ pub struct Handler {
     clock: Arc<dyn Clock>,
     partial_replies: bool,
     redelivery: Option<Redelivery>,
+    metrics: Option<Metrics>,
     observer: Option<Observer>,
 }
 
@@ -159,13 +161,20 @@ impl Handler {
         clock: Arc<dyn Clock>,
         partial_replies: bool,
     ) -> Self {
-        Self { pipeline, mappings, clock, partial_replies, redelivery: None, observer: None }
+        Self { pipeline, mappings, clock, partial_replies, redelivery: None, metrics: None, observer: None }
     }
 
     /// Says when returned messages come back. Without this they do after the queue's visibility timeout.
     #[must_use]
     pub fn with_redelivery(mut self, redelivery: Redelivery) -> Self {
         self.redelivery = Some(redelivery);
+        self
+    }
+
+    /// Writes metrics into the log lines.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
         self
     }
 
@@ -308,7 +317,7 @@ impl Handler {
     }
 
     fn write(&self, record: &Record) {
-        telemetry::write_record(record);
+        telemetry::write_record(record, self.metrics.as_ref(), self.clock.unix_ms());
         if let Some(observer) = &self.observer {
             observer(record);
         }

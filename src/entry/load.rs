@@ -78,7 +78,7 @@ pub async fn run(args: LoadArgs, config: &Config) -> ExitCode {
     };
     let clock = SystemClock;
     let deadline = Deadline::at(clock.now() + Duration::from_secs(args.timeout_secs));
-    let notice = Notice::Created(Created { object, copied: false });
+    let notice = Notice::Created(Created { object, copied: false, landed_at_ms: None });
     // Sent now, and never fresh: what is loaded already is found before S3 is asked for a byte.
     let receipt = Receipt {
         message_id: "dms2bq-load".to_owned(),

@@ -42,6 +42,8 @@ struct Body<'a> {
     source: Text,
     #[serde(borrow, default)]
     detail: Option<&'a RawValue>,
+    #[serde(default)]
+    time: Text,
 }
 
 /// What a body holds: a notice or an error for each of its records, in order.
@@ -113,7 +115,8 @@ fn read_news(body: &str, fields: &Body) -> Result<Records, EventError> {
     match (fields.detail_type.as_deref(), fields.source.as_deref()) {
         (Some(detail_type), Some("aws.s3")) => {
             let version = fields.version.as_deref();
-            Ok(vec![bridge::read(&bridge::Envelope { version, detail_type, detail: fields.detail })])
+            let (detail, time) = (fields.detail, &fields.time);
+            Ok(vec![bridge::read(&bridge::Envelope { version, detail_type, detail, time })])
         }
         _ => Err(unknown_shape(body)),
     }

@@ -19,6 +19,7 @@ pub(super) struct Envelope<'a> {
     pub(super) version: Option<&'a str>,
     pub(super) detail_type: &'a str,
     pub(super) detail: Option<&'a RawValue>,
+    pub(super) time: &'a Text,
 }
 
 #[derive(Deserialize, Default)]
@@ -67,7 +68,7 @@ pub(super) fn read(envelope: &Envelope) -> Result<Notice, EventError> {
     version::admit(Speaker::EventBridge, ENVELOPE_MAJOR, detail.version.as_deref())?;
     version::admit(Speaker::EventBridge, EVENT_MAJOR, detail.event_version.as_deref())?;
     let copied = detail.reason.as_deref().is_some_and(|reason| reason.eq_ignore_ascii_case("CopyObject"));
-    Ok(Notice::of_created(detail.object()?, copied))
+    Ok(Notice::of_created(detail.object()?, copied, envelope.time.as_unix_ms()))
 }
 
 impl Detail<'_> {

@@ -59,6 +59,12 @@ impl Text {
     pub(super) fn as_count(&self) -> Option<u64> {
         self.as_deref().and_then(|text| text.parse().ok())
     }
+
+    /// The text as a moment (`2022-12-01T09:30:17.512Z`), in milliseconds since 1970; `None` if it is none.
+    pub(super) fn as_unix_ms(&self) -> Option<u64> {
+        let moment: jiff::Timestamp = self.as_deref()?.parse().ok()?;
+        u64::try_from(moment.as_millisecond()).ok()
+    }
 }
 
 impl<'de> Deserialize<'de> for Text {

@@ -40,17 +40,20 @@ pub struct Created {
     pub object: ObjectRef,
     /// Whether S3 copied it (`ObjectCreated:Copy`, or EventBridge's reason `CopyObject`).
     pub copied: bool,
+    /// When S3 had it, in milliseconds since 1970, if the event says so in a way that can be read. Only told to
+    /// people; nothing is decided by it. EventBridge knows whole seconds.
+    pub landed_at_ms: Option<u64>,
 }
 
 impl Notice {
     /// What became of an object that S3 says was created: news, unless it holds no rows by its very size.
-    fn of_created(object: ObjectRef, copied: bool) -> Self {
+    fn of_created(object: ObjectRef, copied: bool, landed_at_ms: Option<u64>) -> Self {
         if is_folder_marker(&object) {
             Self::Ignored(IgnoredEvent::FolderMarker { object })
         } else if object.size_bytes == Some(0) {
             Self::Ignored(IgnoredEvent::EmptyObject { object })
         } else {
-            Self::Created(Created { object, copied })
+            Self::Created(Created { object, copied, landed_at_ms })
         }
     }
 }

@@ -22,6 +22,8 @@ struct Record<'a> {
     event_source: Text,
     #[serde(default)]
     event_name: Text,
+    #[serde(default)]
+    event_time: Text,
     #[serde(borrow, default)]
     s3: Option<&'a RawValue>,
 }
@@ -63,7 +65,10 @@ pub(super) fn read(json: &RawValue) -> Result<Notice, EventError> {
     version::admit(Speaker::S3, MAJOR, record.event_version.as_deref())?;
     let name = record.name().ok_or(EventError::NoName)?;
     match creation(name) {
-        Some(way) => Ok(Notice::of_created(record.object()?, way.eq_ignore_ascii_case("Copy"))),
+        Some(way) => {
+            let copied = way.eq_ignore_ascii_case("Copy");
+            Ok(Notice::of_created(record.object()?, copied, record.event_time.as_unix_ms()))
+        }
         None => {
             let (name, object) = (name.to_owned(), record.object().ok());
             Ok(Notice::Ignored(IgnoredEvent::NotCreated { name, object }))

@@ -67,4 +67,8 @@ pub struct Settled {
     pub adopted: bool,
     /// The object's size, if this receive read it.
     pub size_bytes: Option<u64>,
+    /// When the job ended, in milliseconds since 1970: from then on its rows can be queried.
+    pub ended_ms: Option<u64>,
+    /// How long this receive waited for the job.
+    pub job_wait_ms: u64,
 }

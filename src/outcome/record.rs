@@ -6,16 +6,27 @@ use serde::Serialize;
 
 use crate::event::Receipt;
 use crate::job::id::JobId;
+use crate::job::load::Settled;
 use crate::key::DmsKey;
 use crate::object::{Object, ObjectRef};
 use crate::outcome::{Disposition, Outcome, StepError};
 use crate::route::Route;
+
+/// AWS's clock and Google's are not the same; by more than this they do not differ.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+const LANDED_AGAIN: &str = "the same bytes landed again after they were loaded; they are in once";
+
+const LANDED_AGAIN_REMEDY: &str = "Nothing, if the file was only written again. If the table was emptied meanwhile, its rows are not \
+     there: see \"Loading again on purpose\" in docs/operating.md.";
 
 /// What the steps have learned about one object, gathered as they go, so that the line is whole however it ends.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The address, as the event names it.
     pub object: Option<ObjectRef>,
+    /// When S3 had the object, in milliseconds since 1970, as the event says.
+    pub landed_at_ms: Option<u64>,
     /// The identity, once there is an etag.
     pub identified: Option<Object>,
     /// What DMS meant.
@@ -62,12 +73,17 @@ pub struct Record {
     pub size_bytes: Option<u64>,
     /// How long this receive worked on it.
     pub duration_ms: u64,
+    /// From the object's landing in S3 to the moment when its rows could be queried, by the clocks of AWS and Google. For
+    /// loaded objects whose event tells when they landed, and not for news of an object that was in already.
+    pub load_latency_ms: Option<u64>,
+    /// How long this receive waited for BigQuery's job, for loaded objects.
+    pub job_wait_ms: Option<u64>,
     /// What is wrong, the whole chain; or why it is ignored.
     #[serde(rename = "reason")]
     pub message: Option<String>,
     /// What a person should do.
     pub remedy: Option<String>,
-    /// Whether a person may want to know of an object that is ignored. It decides the line's level and is no field.
+    /// Whether a person may want to know of an object that is loaded or ignored. It decides the line's level and is no field.
     #[serde(skip)]
     pub notable: bool,
 }
@@ -84,6 +100,13 @@ impl Record {
                 record.attempt = Some(settled.attempt);
                 record.row_count = Some(settled.row_count);
                 record.size_bytes = settled.size_bytes.or(record.size_bytes);
+                record.load_latency_ms = latency_ms(known, settled);
+                record.job_wait_ms = Some(settled.job_wait_ms);
+                if settled.adopted && landed_again(known, settled) {
+                    record.notable = true;
+                    record.message = Some(LANDED_AGAIN.to_owned());
+                    record.remedy = Some(LANDED_AGAIN_REMEDY.to_owned());
+                }
             }
             Outcome::Ignored(ignored) => {
                 record.outcome = "ignored";
@@ -137,11 +160,25 @@ impl Record {
             row_count: None,
             size_bytes: object.and_then(|object| object.size_bytes),
             duration_ms,
+            load_latency_ms: None,
+            job_wait_ms: None,
             message: None,
             remedy: None,
             notable: false,
         }
     }
+}
+
+/// From landing to queryable. A job that ended before its object landed loaded it for an earlier event.
+fn latency_ms(known: &Known, settled: &Settled) -> Option<u64> {
+    settled.ended_ms?.checked_sub(known.landed_at_ms?)
+}
+
+/// Whether the same bytes were written once more after they had been loaded. Then they are in once, which is right, unless
+/// somebody emptied the table in between and meant them to come again.
+fn landed_again(known: &Known, settled: &Settled) -> bool {
+    let (Some(landed_at_ms), Some(ended_ms)) = (known.landed_at_ms, settled.ended_ms) else { return false };
+    landed_at_ms > ended_ms.saturating_add(CLOCKS_DIFFER_MS)
 }
 
 fn disposition<S: serde::Serializer>(value: &Option<Disposition>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -77,6 +77,7 @@ fn record(record: Result<Notice, EventError>) -> Value {
             set(&mut found, "version_id", version_id.map(|version| json!(version.as_str())));
             set(&mut found, "size_bytes", size_bytes.map(|size| json!(size)));
             set(&mut found, "copied", created.copied.then_some(json!(true)));
+            set(&mut found, "landed_at_ms", created.landed_at_ms.map(|ms| json!(ms)));
             json!({ "created": found })
         }
         Ok(Notice::Ignored(ignored)) => {

@@ -30,6 +30,7 @@ mod kills_and_load;
 mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
+mod metrics;
 mod objects;
 mod outage;
 mod pace;
@@ -56,3 +57,5 @@ mod event_source;
 mod full_load;
 #[path = "../support/outage.rs"]
 mod outage_of;
+#[path = "../support/one_object_s3.rs"]
+mod one_object_s3;

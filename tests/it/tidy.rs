@@ -176,7 +176,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("src/cloud/", &["event::QueueArn", "object", "route", "job"]),
     // Nothing of the steps, lest it share their mistakes.
     ("src/emulator/", &["cloud::Clock", "cloud::clock"]),
-    ("src/telemetry.rs", &["outcome"]),
+    ("src/telemetry/", &["outcome"]),
 ];
 
 #[test]

@@ -205,7 +205,7 @@ impl World {
 
     pub(crate) fn observe(&self, record: &Record) {
         if self.defect == Some(Defect::SecondLine) {
-            dms2bq::telemetry::write_record(record);
+            dms2bq::telemetry::write_record(record, None, 0);
         }
         let dump = format!("{record:?}");
         if let Some(secret) = secrets::found_in(&dump) {

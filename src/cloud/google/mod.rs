@@ -4,6 +4,7 @@
 //! (see `docs/decisions/0003-bigquery-clients.md`); load jobs, which need an upload, are the thin client's alone.
 
 pub mod answers;
+mod federation;
 mod http;
 mod parts;
 mod read;
@@ -27,6 +28,7 @@ use crate::cloud::CallError;
 use crate::job::{JobRecord, JobRef, LoadJob};
 use crate::route::TableRef;
 
+pub use self::federation::{BadIdentity, Federation, Provider, ServiceAccount};
 pub use self::settings::{
     Access, BadEmulatorHost, CHUNK_BYTES, CHUNK_MULTIPLE_BYTES, MULTIPART_LIMIT_BYTES, Settings, Sizes,
     Timings,

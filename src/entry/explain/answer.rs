@@ -102,7 +102,7 @@ impl Answer {
             Question::Key(key) => Self::of_key(key, etag, mappings),
             Question::Record { place, news } => {
                 let mut answer = match news {
-                    Ok(Notice::Created(Created { object, copied })) => {
+                    Ok(Notice::Created(Created { object, copied, .. })) => {
                         Self::of_object(object, copied, etag, mappings)
                     }
                     Ok(Notice::Ignored(ignored)) => Self::of_ignored(&ignored),

@@ -371,11 +371,16 @@ impl Driver {
     }
 
     fn still_running(&self, job: JobRef, record: &JobRecord, progress: &Progress) -> JobError {
-        let waited = progress.waiting_since.map_or(Duration::ZERO, |since| self.clock.now() - since);
         JobError::Running {
             job: Box::new(job),
             state: if record.state == JobState::Pending { "pending" } else { "running" },
-            waited_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+            waited_ms: self.waited_ms(progress),
         }
+    }
+
+    /// How long this receive has waited for its jobs so far.
+    fn waited_ms(&self, progress: &Progress) -> u64 {
+        let waited = progress.waiting_since.map_or(Duration::ZERO, |since| self.clock.now() - since);
+        u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -45,6 +45,8 @@ impl Driver {
             row_count: file_rows,
             adopted: origin != Origin::Made,
             size_bytes: footer.map(|read| read.object_size_bytes),
+            ended_ms: record.ended_ms,
+            job_wait_ms: self.waited_ms(progress),
         })
     }
 

@@ -16,9 +16,7 @@ use super::bench::{Bench, Receive, Received, quick};
 use super::faults::FaultSpec;
 use crate::twins::{Column, file_of, numbers};
 
-#[path = "../../support/one_object_s3.rs"]
-mod one_object_s3;
-use one_object_s3::{Manner, OneObjectS3, Read};
+use crate::one_object_s3::{Manner, OneObjectS3, Read};
 
 /// BigQuery keeps what a broken chunk has brought in steps of this.
 const STEP: u64 = 256 * 1024;

@@ -1,6 +1,7 @@
-//! Logs: JSON lines in Lambda, readable on a terminal.
+//! Logs: JSON lines in Lambda, with the metrics in them; readable on a terminal.
 
-use std::io::{self, Write};
+mod lines;
+pub mod metrics;
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
@@ -8,6 +9,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use self::lines::{JsonLines, Printable};
+use self::metrics::Metrics;
 use crate::outcome::Disposition;
 use crate::outcome::record::Record;
 
@@ -32,9 +35,8 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
     // A second `init` in one process (tests) keeps the first subscriber.
     let _already_set = match format {
         Format::Json => {
-            let layer =
-                fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
-            registry.with(layer.with_writer(|| Printable(std::io::stdout())).with_filter(ours)).try_init()
+            let layer = fmt::layer().event_format(JsonLines).with_writer(|| Printable(std::io::stdout()));
+            registry.with(layer.with_filter(ours)).try_init()
         }
         Format::Terminal => {
             let layer = fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
@@ -45,37 +47,6 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(code = "bug.panic", location, "panicked: {}", panic_message(panic.payload()));
     }));
-}
-
-/// Writes lines of JSON in which every character can be printed. JSON itself escapes line ends and the control
-/// characters of ASCII; a key may have others that a terminal or a browser obeys, such as marks that turn the
-/// direction of what follows. Outside of ASCII there is nothing but texts in JSON, and there an escape means the same.
-struct Printable<W>(W);
-
-impl<W: Write> Write for Printable<W> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match std::str::from_utf8(line) {
-            Ok(text) if text.contains(is_obeyed) => self.0.write_all(escaped(text).as_bytes())?,
-            Ok(_) | Err(_) => self.0.write_all(line)?,
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// A character that is not shown but done: a control character, a line end of Unicode's, a mark of direction.
-fn is_obeyed(c: char) -> bool {
-    let is_mark =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    is_mark || (c.is_control() && c != '\n')
-}
-
-fn escaped(text: &str) -> String {
-    let escape = |c: char| if is_obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    text.chars().map(escape).collect()
 }
 
 /// Whether a line may be written at all, whatever `RUST_LOG` says.
@@ -96,8 +67,11 @@ pub fn panic_message(payload: &(dyn std::any::Any + Send)) -> &str {
     }
 }
 
-/// Writes the wide line of one object and receive.
-pub fn write_record(record: &Record) {
+/// Writes the wide line of one object and receive, with its metrics if there is a function to count them for.
+pub fn write_record(record: &Record, metrics: Option<&Metrics>, now_ms: u64) {
+    let embedded = metrics.map(|metrics| metrics.of_record(record, now_ms));
+    let counted = metrics.map(|_| 1_u64);
+    let retry_count = metrics.and(record.attempt);
     // The macro wants the level to be a constant, hence one arm for each.
     macro_rules! line {
         ($level:expr, $text:expr) => {
@@ -121,13 +95,20 @@ pub fn write_record(record: &Record) {
                 row_count = record.row_count,
                 size_bytes = record.size_bytes,
                 duration_ms = record.duration_ms,
+                load_latency_ms = record.load_latency_ms,
+                job_wait_ms = record.job_wait_ms,
                 reason = record.message,
                 remedy = record.remedy,
+                function = metrics.map(Metrics::function),
+                files = counted,
+                retry_count,
+                _aws = embedded,
                 $text
             )
         };
     }
     match (record.outcome, record.disposition) {
+        ("loaded", _) if record.notable => line!(Level::WARN, "loaded before"),
         ("loaded", _) => line!(Level::INFO, "loaded"),
         ("ignored", _) if record.notable => line!(Level::WARN, "ignored"),
         ("ignored", _) => line!(Level::INFO, "ignored"),
@@ -149,6 +130,26 @@ pub fn nothing_can_load(record: &Record, message_count: usize) {
         reason = record.message,
         remedy = record.remedy,
         "nothing can load"
+    );
+}
+
+/// Says that mappings were found that are broken, and that others stay in force: with its metric, for the alarm.
+pub fn mappings_rejected(
+    code: &'static str,
+    reason: &str,
+    remedy: &str,
+    metrics: Option<&Metrics>,
+    now_ms: u64,
+) {
+    tracing::error!(
+        target: "dms2bq",
+        code,
+        reason,
+        remedy,
+        function = metrics.map(Metrics::function),
+        mappings_rejected = metrics.map(|_| 1_u64),
+        _aws = metrics.map(|metrics| metrics.of_rejected_mappings(now_ms)),
+        "broken mappings were not taken"
     );
 }
 
