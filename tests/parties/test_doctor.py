@@ -185,6 +185,11 @@ class Deployment:
             assert time.monotonic() < deadline, "the event source does not go away"
             time.sleep(0.1)
 
+    def close(self) -> None:
+        """LocalStack goes on polling for every event source, which the other tests would feel."""
+        for source in self.lambda_.list_event_source_mappings(FunctionName=self.function)["EventSourceMappings"]:
+            self.lambda_.delete_event_source_mapping(UUID=source["UUID"])
+
     def wait_for_event_source(self, state: str) -> None:
         deadline = time.monotonic() + 20
         while self.lambda_.get_event_source_mapping(UUID=self.event_source)["State"] != state:
@@ -235,7 +240,9 @@ def ways(warehouse):
 def deployment(warehouse, ways, tmp_path):
     aws, google = ways
     cloud = Cloud("localstack", os.environ["DMS2BQ_TEST_LOCALSTACK"])
-    return Deployment(cloud, warehouse, aws.url, google.url, tmp_path)
+    deployment = Deployment(cloud, warehouse, aws.url, google.url, tmp_path)
+    yield deployment
+    deployment.close()
 
 
 def test_a_deployment_as_it_should_be_has_no_findings(cloud, warehouse, tmp_path):
@@ -243,6 +250,7 @@ def test_a_deployment_as_it_should_be_has_no_findings(cloud, warehouse, tmp_path
         aws.rule = active
         deployment = Deployment(cloud, warehouse, aws.url, warehouse.url, tmp_path)
         told = deployment.doctor()
+        deployment.close()
     assert told.problems == []
     assert told.exit_code == FINE
     assert {finding["hop"] for finding in told.findings if finding["level"] == "fine"} == {

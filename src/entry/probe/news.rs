@@ -44,6 +44,8 @@ pub struct News {
     listening: OnceCell<()>,
     journey: OnceCell<Journey>,
     keys: Mutex<Vec<String>>,
+    /// The URLs of the queues that were made, also where making the other one failed.
+    made: Mutex<Vec<String>>,
 }
 
 /// The scratch prefix.
@@ -117,6 +119,7 @@ impl News {
             listening: OnceCell::new(),
             journey: OnceCell::new(),
             keys: Mutex::default(),
+            made: Mutex::default(),
         }
     }
 
@@ -184,6 +187,7 @@ impl News {
         let make = async |name: &str| -> Result<(String, String), Trouble> {
             let made = sqs.create_queue().queue_name(name).send().await.map_err(failed)?;
             let url = made.queue_url().unwrap_or_default().to_owned();
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).push(url.clone());
             let arn = self.attribute(&url, QueueAttributeName::QueueArn).await?;
             Ok((url, arn))
         };
@@ -384,9 +388,9 @@ impl News {
 
     async fn delete_queues(&self) -> Vec<String> {
         let mut left = Vec::new();
-        let urls = self.queues.get().map(|queues| [&queues.url, &queues.dead_url]);
-        for url in urls.into_iter().flatten() {
-            if let Err(error) = self.sqs.client().delete_queue().queue_url(url).send().await {
+        let urls = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        for url in urls {
+            if let Err(error) = self.sqs.client().delete_queue().queue_url(&url).send().await {
                 left.push(format!("{url}: {:?}", failed(error)));
             }
         }
