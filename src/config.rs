@@ -50,7 +50,7 @@ pub struct Config {
 pub enum MappingsLocation {
     /// A file or a folder.
     Local(PathBuf),
-    /// Every object below a prefix of a bucket.
+    /// Below a prefix of a bucket.
     S3(S3Folder),
 }
 

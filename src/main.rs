@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, doctor, emulator, explain, load, local, probe};
+use dms2bq::entry::{assemble, check, diff, doctor, emulator, explain, load, local, probe, publish};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -38,6 +38,8 @@ enum Command {
     Local(local::LocalArgs),
     Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
+    Diff(diff::DiffArgs),
+    Publish(publish::PublishArgs),
     Load(load::LoadArgs),
     Doctor(doctor::DoctorArgs),
     Probe(probe::ProbeArgs),
@@ -57,7 +59,11 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    telemetry::init(telemetry::Format::Terminal, Config::log_directives().as_deref(), "off");
+    telemetry::init(
+        telemetry::Format::Terminal,
+        Config::log_directives().as_deref(),
+        default_level(&cli.command),
+    );
     dms2bq::cloud::google::install_crypto();
     match run(cli.command).await {
         Ok(exit_code) => exit_code,
@@ -66,6 +72,12 @@ async fn main() -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+/// What is logged unless RUST_LOG says otherwise. Commands answer in their own words; but a load by the version of the
+/// mappings before the one in force, because that one is broken, must not pass in silence.
+fn default_level(command: &Command) -> &'static str {
+    if matches!(command, Command::Load(_)) { "error" } else { "off" }
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -86,6 +98,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 check::report(args.format, files, &mut io::stdout())?.into()
             }
         },
+        Command::Diff(args) => diff::run(&args).await?,
+        Command::Publish(args) => publish::run(args).await?,
         Command::Emulator(args) => {
             emulator::run(args).await?;
             ExitCode::SUCCESS
@@ -99,8 +113,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 /// The mapping files that the environment names, from this machine or from S3.
 async fn mapping_files(config: &Config) -> anyhow::Result<Vec<MappingFile>> {
-    let files = assemble::mapping_files(config).await;
-    files.map_err(|detail| anyhow::anyhow!("{detail}"))
+    let files = assemble::read_mappings_at(&config.mappings).await;
+    files.map_err(|error| anyhow::anyhow!("{}", error.in_words()))
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ impl CallError {
                 "A quota of the day is used up. Wait for it to refill, or ask Google to raise it."
             }
             Self::Denied { .. } => {
-                "Check the credentials (GOOGLE_APPLICATION_CREDENTIALS) and the roles that the account has: \
+                "Check the sign-in (DMS2BQ_GOOGLE_PROVIDER or GOOGLE_APPLICATION_CREDENTIALS) and the roles that the account has: \
                  nothing can load until they are right."
             }
             Self::NotFound { .. } => "Create what is missing, or correct its name in the mapping.",

@@ -7,14 +7,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 
-use crate::cloud::aws::mappings::{S3Folder, read_mappings};
+use crate::cloud::aws::mappings::{
+    Found, MappingsError, S3Folder, VersionId, read_folder, read_mappings, read_version,
+};
 use crate::cloud::clock::SystemClock;
-use crate::cloud::google::{BigQuery, Settings};
+use crate::cloud::google::{AwsIdentity, BadEmulatorHost, BigQuery, Settings};
 use crate::cloud::{Clock, Deadline, Jitter, aws};
 use crate::config::{Config, MappingsLocation};
 use crate::entry::lambda::Handler;
-use crate::entry::mapping_files;
-use crate::entry::mapping_store::{MappingSource, MappingStore};
+use crate::entry::mapping_files::{MappingFilesError, read_local};
+use crate::entry::mapping_store::{MappingSource, MappingStore, Offer, SourceError, Version};
 use crate::entry::redelivery::Redelivery;
 use crate::outcome::record::Chain;
 use crate::pipeline::Pipeline;
@@ -47,7 +49,7 @@ async fn pipeline(
     sdk_config: &SdkConfig,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Pipeline> {
-    let warehouse = bigquery(config, Arc::clone(&clock)).await?;
+    let warehouse = bigquery(config, sdk_config, Arc::clone(&clock)).await?;
     Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
 }
 
@@ -55,29 +57,74 @@ async fn pipeline(
 ///
 /// # Errors
 /// What is wrong with the settings for Google, in words.
-pub async fn bigquery(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<BigQuery> {
+pub async fn bigquery(
+    config: &Config,
+    sdk_config: &SdkConfig,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<BigQuery> {
+    Ok(BigQuery::new(google_settings(config, sdk_config)?, clock).await?)
+}
+
+/// How BigQuery is reached: who we are there comes from the environment, who we are in AWS from the SDK.
+///
+/// # Errors
+/// The emulator's address is none.
+pub fn google_settings(config: &Config, sdk_config: &SdkConfig) -> Result<Settings, BadEmulatorHost> {
     let settings = Settings::from_environment(
         config.bigquery_emulator.as_deref(),
         config.google_credentials.as_deref(),
+        config.google_federation.as_ref(),
     )?;
-    Ok(BigQuery::new(settings, clock).await?)
+    Ok(settings.with_aws(AwsIdentity::of(sdk_config)))
 }
 
-/// The mapping files that the environment names, from this machine or from S3.
+/// Why mappings could not be read for a person at a terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// From this machine.
+    #[error(transparent)]
+    Local(#[from] MappingFilesError),
+    /// From S3.
+    #[error(transparent)]
+    S3(#[from] MappingsError),
+    /// S3 does not answer.
+    #[error("reading {place} took more than {} s", MAPPINGS_TIMEOUT.as_secs())]
+    NoAnswer {
+        /// The place.
+        place: String,
+    },
+}
+
+impl ReadError {
+    /// What is wrong, and what to do.
+    pub fn in_words(&self) -> String {
+        let remedy = match self {
+            Self::Local(error) => error.remedy(),
+            Self::S3(error) => error.remedy(),
+            Self::NoAnswer { .. } => "See that S3 can be reached from here.",
+        };
+        format!("{}. {remedy}", Chain(self))
+    }
+}
+
+/// The mapping files of a place on this machine or in S3: those in force.
 ///
 /// # Errors
-/// What keeps them from being read, in words.
-pub async fn mapping_files(config: &Config) -> Result<Vec<MappingFile>, String> {
-    let no_hurry = Deadline::at(SystemClock.now() + MAPPINGS_TIMEOUT);
-    mapping_source(config, &aws::sdk_config().await).read(no_hurry).await
+/// What keeps them from being read.
+pub async fn read_mappings_at(place: &MappingsLocation) -> Result<Vec<MappingFile>, ReadError> {
+    let folder = match place {
+        MappingsLocation::Local(path) => return Ok(read_local(path)?),
+        MappingsLocation::S3(folder) => folder,
+    };
+    let s3 = aws::S3::new(&aws::sdk_config().await);
+    let files = tokio::time::timeout(MAPPINGS_TIMEOUT, read_mappings(&s3, folder)).await;
+    Ok(files.map_err(|_elapsed| ReadError::NoAnswer { place: place.to_string() })??)
 }
 
 fn mapping_source(config: &Config, sdk_config: &SdkConfig) -> Arc<dyn MappingSource> {
     match &config.mappings {
         MappingsLocation::Local(path) => Arc::new(LocalFiles { path: path.clone() }),
-        MappingsLocation::S3(folder) => {
-            Arc::new(S3Files { s3: aws::S3::new(sdk_config), folder: folder.clone() })
-        }
+        MappingsLocation::S3(folder) => Arc::new(S3Files::new(aws::S3::new(sdk_config), folder.clone())),
     }
 }
 
@@ -87,21 +134,71 @@ struct LocalFiles {
 
 #[async_trait]
 impl MappingSource for LocalFiles {
-    async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        mapping_files::read_local(&self.path)
-            .map_err(|error| format!("{}. {}", Chain(&error), error.remedy()))
+    async fn look(&self, _deadline: Deadline) -> Result<Offer, SourceError> {
+        Ok(Offer { version: Version::Package, before: None })
+    }
+
+    async fn read(&self, _version: &Version, _deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        read_local(&self.path)
+            .map_err(|error| SourceError::Unread(format!("{}. {}", Chain(&error), error.remedy())))
     }
 }
 
-struct S3Files {
+/// The mappings of a prefix in S3, published or not.
+pub struct S3Files {
     s3: aws::S3,
     folder: S3Folder,
 }
 
+impl S3Files {
+    /// Those of a folder.
+    pub fn new(s3: aws::S3, folder: S3Folder) -> Self {
+        Self { s3, folder }
+    }
+}
+
 #[async_trait]
 impl MappingSource for S3Files {
-    async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        let files = read_mappings(&self.s3, &self.folder).await;
-        files.map_err(|error| format!("{}. {}", Chain(&error), error.remedy()))
+    async fn look(&self, _deadline: Deadline) -> Result<Offer, SourceError> {
+        let found = aws::mappings::look(&self.s3, &self.folder).await.map_err(|error| match &error {
+            // Without a right to look it is not known what is there.
+            MappingsError::Unreadable { .. } => SourceError::Unread(in_words(&error)),
+            _ => source_error(&error),
+        })?;
+        let published = |id: VersionId| Version::Published(id.to_string());
+        Ok(match found {
+            Found::Published(current, _etag) => {
+                Offer { version: published(current.version), before: current.previous.map(published) }
+            }
+            Found::Folder(fingerprint) => {
+                Offer { version: Version::Folder(fingerprint.to_string()), before: None }
+            }
+        })
     }
+
+    async fn read(&self, version: &Version, _deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        let files = match version {
+            Version::Published(id) => {
+                let id = VersionId::parse(id);
+                let id = id.ok_or_else(|| SourceError::Broken(format!("{version} is no version")))?;
+                read_version(&self.s3, &self.folder, &id).await
+            }
+            Version::Folder(fingerprint) => read_folder(&self.s3, &self.folder, fingerprint).await,
+            Version::Package => return Err(SourceError::Broken("the package is not in S3".to_owned())),
+        };
+        files.map_err(|error| source_error(&error))
+    }
+}
+
+fn source_error(error: &MappingsError) -> SourceError {
+    let detail = in_words(error);
+    match error {
+        MappingsError::Changing { .. } => SourceError::Changing(detail),
+        error if error.may_pass() => SourceError::Unread(detail),
+        _ => SourceError::Broken(detail),
+    }
+}
+
+fn in_words(error: &MappingsError) -> String {
+    format!("{}. {}", Chain(error), error.remedy())
 }

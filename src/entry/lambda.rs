@@ -174,6 +174,7 @@ impl Handler {
     /// Writes metrics into the log lines.
     #[must_use]
     pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.mappings.count_rejected(metrics.clone());
         self.metrics = Some(metrics);
         self
     }
@@ -191,7 +192,7 @@ impl Handler {
     /// Why there are none yet, in words; the first invocation tries again.
     pub async fn prefetch_mappings(&self, budget: Duration) -> Result<(), String> {
         let deadline = Deadline::at(self.clock.now() + budget);
-        self.mappings.snapshot(deadline).await.map(|_mappings| ())
+        self.mappings.snapshot(self.clock.as_ref(), deadline).await.map(|_mappings| ())
     }
 
     /// The time of an invocation that Lambda ends at `ends_at_ms` (milliseconds since 1970).
@@ -217,22 +218,21 @@ impl Handler {
             batch.records.iter().map(|r| receive(r)).collect();
         let receipts: Vec<Arc<Receipt>> = received.iter().map(|(receipt, _)| Arc::clone(receipt)).collect();
         let mut unproven = Unproven::new(receipts.iter().map(|receipt| receipt.message_id.clone()));
-        let mappings = self.mappings.snapshot(time.work_until).await;
+        let mappings = self.mappings.snapshot(self.clock.as_ref(), time.work_until).await;
         let pieces = take_apart(received, &mut unproven, |receipt| self.nothing_to_load(receipt));
 
         let unproven = Mutex::new(unproven);
         let returned = Mutex::new(Returned::default());
-        stream::iter(pieces)
-            .for_each_concurrent(OBJECTS_AT_ONCE, |piece| async {
-                let message = piece.message;
-                let (record, settled) = self.work(piece, &mappings, time.work_until).await;
-                if settled {
-                    lock(&unproven).record_settled(message);
-                } else {
-                    lock(&returned).note(message, record);
-                }
-            })
-            .await;
+        let work = stream::iter(pieces).for_each_concurrent(OBJECTS_AT_ONCE, |piece| async {
+            let message = piece.message;
+            let (record, settled) = self.work(piece, &mappings, time.work_until).await;
+            if settled {
+                lock(&unproven).record_settled(message);
+            } else {
+                lock(&returned).note(message, record);
+            }
+        });
+        self.mappings.look_beside(self.clock.as_ref(), time.work_until, work.boxed()).await;
         let (unproven, returned) = (into_inner(unproven), into_inner(returned));
         say_loudly(&returned.failed_for_all);
         let message_indexes = unproven.returned(self.partial_replies);
@@ -264,7 +264,7 @@ impl Handler {
 
     /// Works on one notice outside of any batch, for `dms2bq load`.
     pub async fn handle_one(&self, notice: Notice, receipt: Receipt, deadline: Deadline) -> Record {
-        let mappings = self.mappings.snapshot(deadline).await;
+        let mappings = self.mappings.snapshot(self.clock.as_ref(), deadline).await;
         let piece = Piece { message: 0, receipt: Arc::new(receipt), notice: Ok(notice) };
         let (record, _settled) = self.work(piece, &mappings, deadline).await;
         record

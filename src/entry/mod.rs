@@ -10,6 +10,7 @@ pub mod redelivery;
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod doctor;
+pub mod diff;
 #[cfg(feature = "cli")]
 pub mod emulator;
 #[cfg(feature = "cli")]
@@ -20,3 +21,4 @@ pub mod load;
 pub mod local;
 #[cfg(feature = "cli")]
 pub mod probe;
+pub mod publish;

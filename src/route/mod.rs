@@ -22,6 +22,8 @@ mod reader;
 mod json;
 mod nearest;
 #[cfg(feature = "cli")]
+pub mod diff;
+#[cfg(feature = "cli")]
 pub mod schema;
 
 use std::collections::BTreeMap;

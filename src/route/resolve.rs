@@ -160,7 +160,7 @@ impl Landing {
         folder.is_empty() || key.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
     }
 
-    fn find(&self, schema: &str, table: &str) -> Option<&Rule> {
+    pub(super) fn find(&self, schema: &str, table: &str) -> Option<&Rule> {
         self.rules
             .iter()
             .find(|rule| rule.matcher.schema.matches(schema) && rule.matcher.table.matches(table))

@@ -133,26 +133,6 @@ pub fn nothing_can_load(record: &Record, message_count: usize) {
     );
 }
 
-/// Says that mappings were found that are broken, and that others stay in force: with its metric, for the alarm.
-pub fn mappings_rejected(
-    code: &'static str,
-    reason: &str,
-    remedy: &str,
-    metrics: Option<&Metrics>,
-    now_ms: u64,
-) {
-    tracing::error!(
-        target: "dms2bq",
-        code,
-        reason,
-        remedy,
-        function = metrics.map(Metrics::function),
-        mappings_rejected = metrics.map(|_| 1_u64),
-        _aws = metrics.map(|metrics| metrics.of_rejected_mappings(now_ms)),
-        "broken mappings were not taken"
-    );
-}
-
 /// Says once for an invocation that the visibility of returned messages was not set: they come back after the
 /// queue's own visibility timeout.
 pub fn visibility_not_set(message_count: usize, returned_count: usize, reason: &str) {
@@ -166,4 +146,54 @@ pub fn visibility_not_set(message_count: usize, returned_count: usize, reason: &
                   that the function's role has sqs:ChangeMessageVisibility on the queue.",
         "when returned messages come back was not set"
     );
+}
+
+/// Says which mappings an invocation to come goes by, and which the ones before went by.
+pub fn mappings_in_force(version: &str, before: Option<&str>) {
+    tracing::info!(target: "dms2bq", mappings = version, before, "mappings in force");
+}
+
+/// Says that newer mappings are broken and others stay in force, with its metric for the alarm: once for each invocation
+/// that looked, for as long as it lasts.
+pub fn mappings_rejected(
+    rejected: &str,
+    in_force: &str,
+    reason: &str,
+    metrics: Option<&Metrics>,
+    now_ms: u64,
+) {
+    tracing::error!(
+        target: "dms2bq",
+        code = "mapping.kept_last_good",
+        mappings = in_force,
+        rejected,
+        reason,
+        remedy = "The mappings that were published last cannot be used, and those before them stay in force. Correct \
+                  them, run `dms2bq check` and publish again, or go back with `dms2bq publish --rollback`.",
+        function = metrics.map(Metrics::function),
+        mappings_rejected = metrics.map(|_| 1_u64),
+        _aws = metrics.map(|metrics| metrics.of_rejected_mappings(now_ms)),
+        "broken mappings were not taken"
+    );
+}
+
+/// Says that it is not known whether there are newer mappings. `is_loud` if that has lasted.
+pub fn mappings_not_looked_at(is_loud: bool, look_count: u32, in_force: &str, reason: &str) {
+    // The macro wants the level to be a constant, hence one arm for each.
+    macro_rules! line {
+        ($level:expr) => {
+            tracing::event!(
+                target: "dms2bq",
+                $level,
+                code = "mapping.not_refreshed",
+                mappings = in_force,
+                look_count,
+                reason,
+                remedy = "Nothing, if it passes: the next minute looks again, and the mappings in force stay so. If it \
+                          lasts, see that the function may list and read the prefix of DMS2BQ_MAPPINGS.",
+                "cannot tell whether there are newer mappings"
+            )
+        };
+    }
+    if is_loud { line!(Level::ERROR) } else { line!(Level::WARN) }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::{Clock, Deadline};
 use dms2bq::entry::lambda::{InvocationError, Time};
-use dms2bq::entry::mapping_store::{MappingSource, MappingStore};
+use dms2bq::entry::mapping_store::{MappingSource, MappingStore, Offer, SourceError, Version};
 use dms2bq::outcome::reply::WholeBatch;
 use dms2bq::route::MappingFile;
 use serde::Deserialize;
@@ -357,8 +357,12 @@ struct Flaky(Mutex<Vec<Result<Vec<MappingFile>, String>>>);
 
 #[async_trait]
 impl MappingSource for Flaky {
-    async fn read(&self, _: Deadline) -> Result<Vec<MappingFile>, String> {
-        self.0.lock().unwrap().remove(0)
+    async fn look(&self, _: Deadline) -> Result<Offer, SourceError> {
+        Ok(Offer { version: Version::Package, before: None })
+    }
+
+    async fn read(&self, _: &Version, _: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        self.0.lock().unwrap().remove(0).map_err(SourceError::Unread)
     }
 }
 
@@ -396,40 +400,16 @@ async fn without_mappings_every_message_comes_back_and_the_next_invocation_reads
     assert_eq!(bench.rows("player"), Some(6));
 }
 
-/// Where a subscriber writes what a test wants to read.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn what_keeps_everything_from_loading_is_said_once_and_loudly() {
-    // As long as there is one subscriber in the process, `tracing` asks the thread that first passes a place whether
-    // anybody listens there; that may be another test's, where nobody does. With two it asks them both.
-    static ANOTHER: LazyLock<tracing::Dispatch> =
-        LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
-    LazyLock::force(&ANOTHER);
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let _here = tracing::subscriber::set_default(subscriber);
+    let log = crate::log::listen();
     let bench = Bench::with(source(vec![Err("s3: denied".to_owned())]), true);
     let messages: Vec<Value> =
         (1..=5).map(|n| news(&n.to_string(), &[bench.put(&key("player", n), file(3))])).collect();
     bench.handle(&messages).await;
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = log.lines();
     let loud: Vec<&Value> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
-    assert_eq!(loud.len(), 1, "{text}");
+    assert_eq!(loud.len(), 1, "{lines:?}");
     assert_eq!(loud[0]["fields"]["code"], "mapping.unusable");
     assert_eq!(loud[0]["fields"]["message_count"], 5);
     let wide: Vec<&Value> = lines.iter().filter(|line| line["fields"]["outcome"] == "returned").collect();

@@ -14,6 +14,7 @@ mod corpora;
 mod clouds;
 #[cfg(feature = "cli")]
 mod doctor;
+mod environment;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;
@@ -30,6 +31,10 @@ mod kills_and_load;
 mod lambda_api;
 #[cfg(feature = "cli")]
 mod local;
+mod log;
+#[cfg(feature = "cli")]
+mod mapping_diff;
+mod mapping_refresh;
 mod metrics;
 mod objects;
 mod outage;
@@ -37,6 +42,7 @@ mod pace;
 mod plans;
 #[cfg(feature = "cli")]
 mod probe;
+mod published_mappings;
 #[path = "../support/process/mod.rs"]
 mod process;
 mod queue;

@@ -28,6 +28,7 @@ use dms2bq::route::MappingFile;
 use tempfile::TempDir;
 
 use crate::clouds::named_by;
+use crate::published_mappings::{Prefix, examine as examine_mappings};
 
 #[tokio::test]
 async fn memory_keeps_the_contract_of_objects() {
@@ -167,6 +168,8 @@ async fn examine_s3(party: &S3Party) {
     examine(party).await;
     mappings_are_read_from_their_folder_alone(party).await;
     what_is_no_folder_of_mappings_is_an_error(party).await;
+    let Below { s3, prefix } = &party.real;
+    examine_mappings(&Prefix { s3, client: &party.client, bucket: &party.bucket, below: prefix }).await;
 }
 
 async fn mappings_are_read_from_their_folder_alone(party: &S3Party) {

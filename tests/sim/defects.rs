@@ -240,6 +240,20 @@ impl Mutant {
     }
 }
 
+impl Mutant {
+    /// Looks for a job. The program does not hear in which state it is, so it is not on the program's record that the job
+    /// was seen before its end.
+    async fn is_there(&self, load: &LoadJob, deadline: Deadline) -> bool {
+        let id = &load.job.id;
+        let was_seen = self.station.with(|invocation| invocation.seen_open.contains(id));
+        let found = self.station.get_job(&load.job, deadline).await;
+        if was_seen == Some(false) {
+            self.station.with(|invocation| invocation.seen_open.remove(id));
+        }
+        found.is_ok_and(|job| job.is_some())
+    }
+}
+
 #[async_trait]
 impl Warehouse for Mutant {
     async fn get_job(&self, job: &JobRef, deadline: Deadline) -> Result<Option<JobRecord>, CallError> {
@@ -275,9 +289,7 @@ impl Warehouse for Mutant {
         objects: Arc<dyn Objects>,
         deadline: Deadline,
     ) -> Result<Inserted, InsertError> {
-        if self.has(Defect::LookAlways)
-            && self.station.get_job(&load.job, deadline).await.is_ok_and(|job| job.is_some())
-        {
+        if self.has(Defect::LookAlways) && self.is_there(load, deadline).await {
             return Ok(Inserted::Exists);
         }
         let asked = self.load(load);

@@ -91,6 +91,8 @@ const REACHED: &[&str] = &[
     "job.paced",
     "job.not_begun",
     "bug.panic",
+    "mapping.kept_last_good",
+    "mapping.not_refreshed",
     "mapping.unusable",
     "object.superseded",
     "object.missing",

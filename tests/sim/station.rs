@@ -12,7 +12,7 @@ use dms2bq::cloud::{
     ByteStream, CallError, Clock, Deadline, InsertError, Inserted, ObjectHead, Objects, ObjectsError, Queue,
     TableLookup, Tail, VisibilityChange, VisibilityFailure, Warehouse,
 };
-use dms2bq::entry::mapping_store::MappingSource;
+use dms2bq::entry::mapping_store::{MappingSource, Offer, SourceError, Version};
 use dms2bq::event::QueueArn;
 use dms2bq::job::{JobRecord, JobRef, JobState, LoadJob};
 use dms2bq::object::{Object, ObjectRef};
@@ -163,6 +163,23 @@ impl Station {
             _ => {}
         }
         Ok(fault)
+    }
+
+    /// Mappings in S3. In some worlds they cannot be read now and then.
+    async fn before_mappings(&self, what: &'static str, deadline: Deadline) -> Result<(), SourceError> {
+        if self.mappings_fail && self.world.faults.percent(20) {
+            self.say(&format_args!("{what} -> no mappings"));
+            return Err(SourceError::Unread(format!("{what}: as the world would have it")));
+        }
+        checks::call(self, what, Kind::ReadObject, Some(deadline));
+        match self.mappings_fail {
+            true => self.before_object(what, "mappings").await.map(|_fault| ()),
+            false => {
+                tokio::time::sleep(self.world.faults.latency()).await;
+                Ok(())
+            }
+        }
+        .map_err(|error| SourceError::Unread(error.to_string()))
     }
 
     fn answered<T>(&self, what: &str, about: &str, answer: T, told: impl FnOnce(&T) -> String) -> T {
@@ -379,16 +396,22 @@ impl Queue for Station {
 
 #[async_trait]
 impl MappingSource for Station {
-    async fn read(&self, _deadline: Deadline) -> Result<Vec<MappingFile>, String> {
-        if self.mappings_fail && self.world.faults.percent(40) {
-            self.say(&"mappings -> unreadable");
-            return Err("s3.get_object: as the world would have it".to_owned());
-        }
-        tokio::time::sleep(self.world.faults.latency()).await;
-        let file = |bucket: &str| MappingFile {
-            name: format!("mappings/{bucket}.json"),
-            text: story::mapping(bucket),
-        };
+    async fn look(&self, deadline: Deadline) -> Result<Offer, SourceError> {
+        self.before_mappings("s3.list", deadline).await?;
+        // Each hour has a version of its own, which holds the same; a bad one now and then.
+        let hours = self.world.clock.elapsed().as_secs() / 3_600;
+        let is_bad = self.mappings_fail && self.world.faults.percent(30);
+        let name = |hours: u64| Version::Published(format!("v{hours}"));
+        let version = if is_bad { Version::Published("bad".to_owned()) } else { name(hours) };
+        Ok(Offer { version, before: Some(name(hours.saturating_sub(1))) })
+    }
+
+    async fn read(&self, version: &Version, deadline: Deadline) -> Result<Vec<MappingFile>, SourceError> {
+        self.before_mappings("s3.get_object", deadline).await?;
+        self.world.count("mappings read");
+        let is_bad = *version == Version::Published("bad".to_owned());
+        let text = |bucket: &str| if is_bad { "{}".to_owned() } else { story::mapping(bucket) };
+        let file = |bucket: &str| MappingFile { name: format!("mappings/{bucket}.json"), text: text(bucket) };
         Ok([BUCKET, VERSIONED_BUCKET].map(file).to_vec())
     }
 }

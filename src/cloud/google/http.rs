@@ -32,7 +32,11 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 ///   An emulator on this machine is reached without a proxy, and without reading certificates where it needs none.
 /// - No automatic retry: whether a request may be repeated is decided by [`CallError`].
 pub(super) fn client(settings: &Settings) -> Result<Client, reqwest::Error> {
-    let base = &settings.base_url;
+    client_for(&settings.base_url, settings)
+}
+
+/// The same for another address of Google's.
+pub(super) fn client_for(base: &Url, settings: &Settings) -> Result<Client, reqwest::Error> {
     let mut builder = Client::builder();
     if is_loopback(base) {
         builder = builder.no_proxy();
@@ -115,7 +119,7 @@ impl Http {
         let answer = self.send(call, effect, deadline, request_with(request(), token.as_ref())).await?;
         match token {
             Some(token) if answer.status == 401 => {
-                self.tokens.forget(token.serial).await;
+                self.tokens.forget(token.serial);
                 self.once(call, effect, deadline, request()).await
             }
             _ => Ok(answer),
@@ -144,7 +148,7 @@ impl Http {
         deadline: Deadline,
         request: RequestBuilder,
     ) -> Result<Answer, CallError> {
-        let answer = async { self.read(request.send().await?).await };
+        let answer = async { whole_answer(request.send().await?).await };
         let answer = self.within(deadline, self.settings.timings.call, answer).await;
         answer.map_err(|lost| lost.into_error(call, effect))
     }
@@ -165,20 +169,6 @@ impl Http {
             Err(_) if soonest == deadline => Err(Lost::OutOfTime),
             Err(_) => Err(Lost::Broken(format!("no answer for {patience:?}"))),
         }
-    }
-
-    /// Reads an answer to its end.
-    pub(super) async fn read(&self, mut response: Response) -> Result<Answer, Lost> {
-        let status = response.status().as_u16();
-        let headers = response.headers().clone();
-        let mut body = BytesMut::new();
-        while let Some(bytes) = response.chunk().await? {
-            if body.len() + bytes.len() > ANSWER_BYTES {
-                return Err(Lost::Broken(format!("the answer is longer than {ANSWER_BYTES} bytes")));
-            }
-            body.extend_from_slice(&bytes);
-        }
-        Ok(Answer { status, headers, body: body.freeze() })
     }
 
     /// Reads an answer as a refusal.
@@ -210,6 +200,20 @@ impl Http {
     }
 }
 
+/// Reads an answer to its end.
+pub(super) async fn whole_answer(mut response: Response) -> Result<Answer, Lost> {
+    let status = response.status().as_u16();
+    let headers = response.headers().clone();
+    let mut body = BytesMut::new();
+    while let Some(bytes) = response.chunk().await? {
+        if body.len() + bytes.len() > ANSWER_BYTES {
+            return Err(Lost::Broken(format!("the answer is longer than {ANSWER_BYTES} bytes")));
+        }
+        body.extend_from_slice(&bytes);
+    }
+    Ok(Answer { status, headers, body: body.freeze() })
+}
+
 /// Adds the token to a request. `reqwest` marks the header as sensitive, so that no log shows it.
 pub(super) fn request_with(request: RequestBuilder, token: Option<&Token>) -> RequestBuilder {
     match token {
@@ -227,6 +231,16 @@ impl From<reqwest::Error> for Lost {
         // An upload's address is a secret: who knows it may write.
         let error = error.without_url();
         if error.is_connect() { Self::NotSent(error) } else { Self::Broken(chain(&error)) }
+    }
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotSent(error) => f.write_str(&chain(error)),
+            Self::Broken(detail) => f.write_str(detail),
+            Self::OutOfTime => f.write_str("the time for this invocation was up"),
+        }
     }
 }
 

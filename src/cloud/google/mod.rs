@@ -4,13 +4,19 @@
 //! (see `docs/decisions/0003-bigquery-clients.md`); load jobs, which need an upload, are the thin client's alone.
 
 pub mod answers;
+mod credentials;
+pub mod external;
 mod federation;
+mod fence;
 mod http;
+pub mod identity;
+mod impersonation;
 mod parts;
 mod read;
 #[cfg(feature = "cli")]
 pub mod rest;
 mod settings;
+pub mod sign_in;
 mod source;
 mod token;
 mod upload;
@@ -29,6 +35,7 @@ use crate::job::{JobRecord, JobRef, LoadJob};
 use crate::route::TableRef;
 
 pub use self::federation::{BadIdentity, Federation, Provider, ServiceAccount};
+pub use self::identity::AwsIdentity;
 pub use self::settings::{
     Access, BadEmulatorHost, CHUNK_BYTES, CHUNK_MULTIPLE_BYTES, MULTIPART_LIMIT_BYTES, Settings, Sizes,
     Timings,

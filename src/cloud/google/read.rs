@@ -133,7 +133,7 @@ impl<T> Read<T> {
         };
         match (error, token) {
             (BQError::ResponseError { error }, Some(token)) if error.error.code == 401 => {
-                http.tokens.forget(token.serial).await;
+                http.tokens.forget(token.serial);
                 Ok(Reply::Unauthorized)
             }
             (BQError::ResponseError { error }, _) => Ok(refused_to_crate(error)),

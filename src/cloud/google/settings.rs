@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::federation::Federation;
+use super::identity::AwsIdentity;
 use crate::cloud::Jitter;
 use crate::cloud::call::Tries;
 
@@ -18,6 +20,8 @@ pub struct Settings {
     pub base_url: Url,
     /// How we prove who we are.
     pub access: Access,
+    /// Who we are in AWS, for signing in from there.
+    pub aws: Option<AwsIdentity>,
     /// How long we wait for what.
     pub timings: Timings,
     /// Where uploads are cut.
@@ -35,6 +39,8 @@ pub enum Access {
     Anonymous,
     /// By a credential file of Google's, such as `GOOGLE_APPLICATION_CREDENTIALS` names.
     CredentialFile(PathBuf),
+    /// By who we are in AWS, without a key and without a file.
+    Federation(Federation),
     /// There are no credentials, so every call is refused here. (Not an error at start: a Lambda that cannot
     /// authenticate must return its messages, not crash.)
     Missing,
@@ -106,21 +112,22 @@ pub struct BadEmulatorHost {
 }
 
 impl Settings {
-    /// Reads what the environment says: an emulator, which wins and needs no credentials, or a credential file.
-    /// Empty values count as unset. The file is not opened yet.
+    /// Reads what the environment says: an emulator, which wins and needs no credentials, or a credential file, or a
+    /// provider that believes AWS. Empty values count as unset. The file is not opened yet.
     ///
     /// # Errors
     /// The emulator's address is no http or https address.
     pub fn from_environment(
         emulator_host: Option<&str>,
         credential_file: Option<&Path>,
+        federation: Option<&Federation>,
     ) -> Result<Self, BadEmulatorHost> {
         if let Some(host) = emulator_host.map(str::trim).filter(|host| !host.is_empty()) {
             return Self::emulator(host);
         }
         let access = match credential_file.filter(|file| !file.as_os_str().is_empty()) {
             Some(file) => Access::CredentialFile(file.to_owned()),
-            None => Access::Missing,
+            None => federation.cloned().map_or(Access::Missing, Access::Federation),
         };
         let base_url = parse_base(GOOGLE).ok_or_else(|| BadEmulatorHost { value: GOOGLE.to_owned() })?;
         Ok(Self::new(base_url, access))
@@ -141,11 +148,18 @@ impl Settings {
         Self {
             base_url,
             access,
+            aws: None,
             timings: Timings::default(),
             sizes: Sizes::default(),
             tries: Tries::FEW,
             jitter: Jitter::random(),
         }
+    }
+
+    /// The same settings for a process that is somebody in AWS.
+    #[must_use]
+    pub fn with_aws(self, aws: Option<AwsIdentity>) -> Self {
+        Self { aws, ..self }
     }
 
     /// The base URL of all calls but uploads.
@@ -177,7 +191,7 @@ mod tests {
         for host in
             ["http://127.0.0.1:9050", "http://127.0.0.1:9050/", "127.0.0.1:9050", " http://127.0.0.1:9050 "]
         {
-            let settings = Settings::from_environment(Some(host), Some(file)).expect(host);
+            let settings = Settings::from_environment(Some(host), Some(file), None).expect(host);
             assert_eq!(settings.access, Access::Anonymous, "{host}");
             assert_eq!(settings.api_url(), "http://127.0.0.1:9050/bigquery/v2", "{host}");
             assert_eq!(settings.upload_url(), "http://127.0.0.1:9050/upload/bigquery/v2", "{host}");
@@ -186,17 +200,18 @@ mod tests {
 
     #[test]
     fn without_an_emulator_the_credential_file_is_for_google() {
-        let settings = Settings::from_environment(Some(""), Some(Path::new("/secret.json"))).expect("valid");
+        let settings =
+            Settings::from_environment(Some(""), Some(Path::new("/secret.json")), None).expect("valid");
         assert_eq!(settings.access, Access::CredentialFile("/secret.json".into()));
         assert_eq!(settings.api_url(), "https://bigquery.googleapis.com/bigquery/v2");
-        let settings = Settings::from_environment(None, Some(Path::new(""))).expect("valid");
+        let settings = Settings::from_environment(None, Some(Path::new("")), None).expect("valid");
         assert_eq!(settings.access, Access::Missing);
     }
 
     #[test]
     fn an_address_that_is_none_is_named() {
         for host in ["http://", "ftp://host", "http://host?x=1", "::::"] {
-            let error = Settings::from_environment(Some(host), None).expect_err(host);
+            let error = Settings::from_environment(Some(host), None, None).expect_err(host);
             assert_eq!(error.value, host);
         }
     }

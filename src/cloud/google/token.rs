@@ -1,29 +1,26 @@
-//! Access tokens: `google-cloud-auth` makes, caches and renews them; this decides what its failures mean.
+//! Access tokens: got once for everybody, kept, renewed ahead of time, and forgotten when Google refuses them.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use gcp_bigquery_client::auth::Authenticator;
 use gcp_bigquery_client::error::BQError;
-use google_cloud_auth::credentials::{
-    AccessTokenCredentials, external_account, impersonated, service_account, user_account,
-};
-use google_cloud_auth::errors::CredentialsError;
-use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::time::Instant;
 
+use super::credentials::{Plan, Source};
+use super::fence::Fence;
+use super::impersonation::{Age, Lease, impersonate};
 use super::settings::{Access, Settings};
+use super::sign_in::SignInError;
 use crate::cloud::{CallError, Clock, Deadline};
 
-/// The call whose failure a missing token is.
-const CALL: &str = "google.token";
+/// After an attempt to renew a token ahead of time the next one waits so long: the token at hand is still good.
+const BETWEEN_RENEWALS: Duration = Duration::from_secs(10);
 
-/// What the token is for. BigQuery's own scope: reading and writing data, running jobs, and nothing of other services.
-const SCOPE: &str = "https://www.googleapis.com/auth/bigquery";
-
-/// A credential file is a few KiB; what is larger is another file.
-const CREDENTIAL_FILE_BYTES: u64 = 256 * 1024;
+/// `google-cloud-auth` measures a token's life by a clock that may stand still while a Lambda is frozen. If the wall
+/// clock has gone on for this much longer, its token may be dead without its knowing.
+const FROZEN: Duration = Duration::from_secs(30);
 
 /// Makes ring the process's cryptography, for TLS and for signing tokens. Without one `google-cloud-auth` panics,
 /// so this is called first thing in `main`, and again by every client, which does no harm.
@@ -32,143 +29,189 @@ pub fn install_crypto() {
     let _already_installed = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// An access token, and which of the credentials it came from.
+/// An access token, and which sign-in it came from.
 pub(super) struct Token {
     /// The secret itself.
     pub(super) secret: String,
-    /// Names the credentials, so that a refused token is forgotten once and not its successor, too.
+    /// Names the sign-in, so that a refused token is forgotten once and not its successor, too.
     pub(super) serial: u64,
 }
 
 /// The access tokens of one account.
 ///
-/// Two things to know of the crate. It renews tokens in a task of its own, by a clock that may stand still while a Lambda
-/// is frozen: a token may be older than it believes, and the 401 that follows gets a fresh one. And its requests to a token
-/// server (external accounts only) know no time-out: when we stop waiting for one, it goes on in that task.
+/// Whoever finds no good token signs in; all others wait for that one sign-in and share what comes of it.
 pub(super) struct Tokens {
     settings: Arc<Settings>,
     clock: Arc<dyn Clock>,
-    made: Mutex<Made>,
+    held: Mutex<Held>,
+    /// Held by whoever signs in.
+    signing_in: tokio::sync::Mutex<()>,
 }
 
-/// The credentials in use. They keep their token and renew it some minutes before it expires.
 #[derive(Default)]
-struct Made {
-    credentials: Option<AccessTokenCredentials>,
+struct Held {
+    account: Option<Arc<Account>>,
     serial: u64,
+    /// How many sign-ins have ended.
+    ended: u64,
+    /// Why the last of them failed, if it did.
+    failure: Option<SignInError>,
+    /// When the last renewal ahead of time began.
+    renewal_began: Option<Instant>,
+}
+
+/// A sign-in that succeeded.
+struct Account {
+    serial: u64,
+    kept: Kept,
+    began: Instant,
+    began_unix_ms: u64,
+}
+
+/// Who keeps the token.
+enum Kept {
+    /// Google's library, which renews it by itself.
+    ByLibrary(Source),
+    /// We, for a service account's. It is renewed inside the fence.
+    ByUs(Lease, Fence),
 }
 
 impl Tokens {
     /// Reads nothing yet: the first call for a token opens the file.
     pub(super) fn new(settings: Arc<Settings>, clock: Arc<dyn Clock>) -> Self {
         install_crypto();
-        Self { settings, clock, made: Mutex::default() }
+        Self { settings, clock, held: Mutex::default(), signing_in: tokio::sync::Mutex::default() }
     }
 
     /// A token that should be good; `None` where none is needed.
     ///
     /// # Errors
     /// [`CallError::Denied`] if there are no usable credentials, [`CallError::NotSent`] if the network failed.
-    pub(super) async fn get(&self, deadline: Deadline) -> Result<Option<Token>, CallError> {
-        let file = match &self.settings.access {
-            Access::Anonymous => return Ok(None),
-            Access::CredentialFile(file) => file,
-            Access::Missing => {
-                return Err(denied("no Google credentials: set GOOGLE_APPLICATION_CREDENTIALS".to_owned()));
-            }
-        };
+    pub(super) async fn get(self: &Arc<Self>, deadline: Deadline) -> Result<Option<Token>, CallError> {
+        if self.settings.access == Access::Anonymous {
+            return Ok(None);
+        }
+        if let Some(token) = self.at_hand() {
+            return Ok(Some(token));
+        }
         let deadline = deadline.within(self.clock.as_ref(), self.settings.timings.token);
-        let (credentials, serial) = self.credentials(file).await?;
-        let error = match tokio::time::timeout_at(deadline.instant(), credentials.access_token()).await {
-            Ok(Ok(token)) => return Ok(Some(Token { secret: token.token, serial })),
-            Ok(Err(error)) => token_error(&error),
-            Err(_) => CallError::NotSent { call: CALL, source: "the token did not come in time".into() },
+        Ok(Some(self.shared_sign_in(deadline).await?))
+    }
+
+    /// Drops the sign-in that gave a token which was refused, so that the next token is a fresh one.
+    pub(super) fn forget(&self, serial: u64) {
+        let mut held = self.held();
+        if held.account.as_ref().is_some_and(|account| account.serial == serial) {
+            held.account = None;
+        }
+    }
+
+    fn at_hand(self: &Arc<Self>) -> Option<Token> {
+        let account = self.held().account.clone()?;
+        let (secret, age) = account.token(self.clock.as_ref())?;
+        if age == Age::Ageing {
+            self.renew_ahead(&account.kept);
+        }
+        Some(Token { secret, serial: account.serial })
+    }
+
+    async fn shared_sign_in(self: &Arc<Self>, deadline: Deadline) -> Result<Token, SignInError> {
+        let ended_before = self.held().ended;
+        let turn = async {
+            let _turn = self.signing_in.lock().await;
+            if let Some(token) = self.at_hand() {
+                return Ok(token);
+            }
+            if let Some(failure) = self.failure_since(ended_before) {
+                return Err(failure);
+            }
+            self.sign_in(deadline).await
         };
-        // Credentials that failed for good stay failed: the next call starts from the file again.
-        self.forget(serial).await;
-        Err(error)
+        let slow = |_elapsed| SignInError::Slow { service: "Google's token service".to_owned() };
+        tokio::time::timeout_at(deadline.instant(), turn).await.map_err(slow)?
     }
 
-    /// Drops the credentials that gave a token which was refused, so that the next token is a fresh one.
-    pub(super) async fn forget(&self, serial: u64) {
-        let mut made = self.made.lock().await;
-        if made.serial == serial {
-            made.credentials = None;
+    /// Signs in, and keeps what comes of it. Only for whoever has the turn.
+    async fn sign_in(&self, deadline: Deadline) -> Result<Token, SignInError> {
+        let result = self.exchange(deadline).await;
+        let mut held = self.held();
+        held.ended += 1;
+        match result {
+            Ok((kept, secret)) => {
+                held.serial += 1;
+                let serial = held.serial;
+                let (began, began_unix_ms) = (self.clock.now(), self.clock.unix_ms());
+                held.failure = None;
+                held.account = Some(Arc::new(Account { serial, kept, began, began_unix_ms }));
+                Ok(Token { secret, serial })
+            }
+            Err(error) => {
+                held.failure = Some(error.clone());
+                Err(error)
+            }
         }
     }
 
-    async fn credentials(&self, file: &Path) -> Result<(AccessTokenCredentials, u64), CallError> {
-        let mut made = self.made.lock().await;
-        if let Some(credentials) = &made.credentials {
-            return Ok((credentials.clone(), made.serial));
+    async fn exchange(&self, deadline: Deadline) -> Result<(Kept, String), SignInError> {
+        let plan = Plan::read(&self.settings.access).await?;
+        let impersonation = plan.impersonation().map(|(url, seconds)| (url.to_owned(), seconds));
+        let source = Source::start(plan, &self.settings, &self.clock)?;
+        let secret = source.first(deadline).await?;
+        let Some((url, seconds)) = impersonation else { return Ok((Kept::ByLibrary(source), secret)) };
+        let lease =
+            impersonate(&url, seconds, &secret, &self.settings, self.clock.as_ref(), deadline).await?;
+        let secret = lease.secret.clone();
+        // The federated token has done its work: the next sign-in gets its own.
+        Ok((Kept::ByUs(lease, source.into_fence()), secret))
+    }
+
+    /// Renews a token that is still good, beside the work of those who use it.
+    fn renew_ahead(self: &Arc<Self>, kept: &Kept) {
+        let Kept::ByUs(_, fence) = kept else { return };
+        let now = self.clock.now();
+        {
+            let mut held = self.held();
+            if held.renewal_began.is_some_and(|began| now < began + BETWEEN_RENEWALS) {
+                return;
+            }
+            held.renewal_began = Some(now);
         }
-        let credentials = build(file, read(file).await?)?;
-        made.credentials = Some(credentials.clone());
-        made.serial += 1;
-        Ok((credentials, made.serial))
+        let tokens = Arc::clone(self);
+        fence.spawn(async move {
+            let Ok(_turn) = tokens.signing_in.try_lock() else { return };
+            let deadline = Deadline::at(tokens.clock.now() + tokens.settings.timings.token);
+            // If it fails, the token at hand serves until it expires; whoever then signs in tells why that fails.
+            let _renewed = tokens.sign_in(deadline).await;
+        });
+    }
+
+    fn failure_since(&self, ended_before: u64) -> Option<SignInError> {
+        let held = self.held();
+        if held.ended > ended_before { held.failure.clone() } else { None }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn read(file: &Path) -> Result<Value, CallError> {
-    let unreadable = |error: std::io::Error| denied(format!("cannot read {}: {error}", file.display()));
-    let size_bytes = tokio::fs::metadata(file).await.map_err(unreadable)?.len();
-    if size_bytes > CREDENTIAL_FILE_BYTES {
-        return Err(denied(format!("{} is too large for a credential file", file.display())));
+impl Account {
+    fn token(&self, clock: &dyn Clock) -> Option<(String, Age)> {
+        match &self.kept {
+            Kept::ByLibrary(_) if self.slept(clock) => None,
+            Kept::ByLibrary(source) => Some((source.current()?, Age::Fresh)),
+            Kept::ByUs(lease, _) => match lease.age(clock.unix_ms()) {
+                Age::Expired => None,
+                age => Some((lease.secret.clone(), age)),
+            },
+        }
     }
-    let bytes = tokio::fs::read(file).await.map_err(unreadable)?;
-    // The parser's message is left out: it may quote the file.
-    serde_json::from_slice(&bytes).map_err(|_| denied(format!("{} is not JSON", file.display())))
-}
 
-/// Makes credentials of a file's content, by its `type`.
-fn build(file: &Path, content: Value) -> Result<AccessTokenCredentials, CallError> {
-    let kind = content.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let scopes = [SCOPE];
-    let built = match kind.as_str() {
-        "service_account" => service_account::Builder::new(content)
-            .with_access_specifier(service_account::AccessSpecifier::from_scopes(scopes))
-            .build_access_token_credentials(),
-        "external_account" => {
-            external_account::Builder::new(content).with_scopes(scopes).build_access_token_credentials()
-        }
-        "authorized_user" => {
-            user_account::Builder::new(content).with_scopes(scopes).build_access_token_credentials()
-        }
-        "impersonated_service_account" => {
-            impersonated::Builder::new(content).with_scopes(scopes).build_access_token_credentials()
-        }
-        _ => return Err(denied(format!("{} has the unknown type {kind:?}", file.display()))),
-    };
-    built.map_err(|error| {
-        let detail =
-            missing_field(&error).unwrap_or_else(|| "a field is missing or of a wrong type".to_owned());
-        denied(format!("{} is no complete file of type {kind:?}: {detail}", file.display()))
-    })
-}
-
-/// What the parser says of a missing field. Its other messages quote the file and are kept to ourselves.
-fn missing_field(error: &dyn std::error::Error) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let text = error.to_string();
-        if text.starts_with("missing field") {
-            return Some(text);
-        }
-        next = error.source();
+    /// Whether the process was frozen since, and the clock that spans are measured by with it.
+    fn slept(&self, clock: &dyn Clock) -> bool {
+        let by_wall = Duration::from_millis(clock.unix_ms().saturating_sub(self.began_unix_ms));
+        by_wall > clock.now().saturating_duration_since(self.began) + FROZEN
     }
-    None
-}
-
-fn token_error(error: &CredentialsError) -> CallError {
-    let detail = super::http::chain(error);
-    if error.is_transient() {
-        return CallError::NotSent { call: CALL, source: detail.into() };
-    }
-    denied(detail)
-}
-
-fn denied(detail: String) -> CallError {
-    CallError::Denied { call: CALL, detail }
 }
 
 /// The same tokens, for `gcp-bigquery-client`.

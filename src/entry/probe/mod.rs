@@ -111,9 +111,10 @@ fn is_given(args: &ProbeArgs, needs: Needs) -> bool {
 }
 
 async fn open(args: &ProbeArgs, config: &Config) -> anyhow::Result<Bench> {
-    let warehouse = assemble::bigquery(config, Arc::new(SystemClock)).await?;
+    let sdk_config = sdk_config().await;
+    let warehouse = assemble::bigquery(config, &sdk_config, Arc::new(SystemClock)).await?;
     let folder = args.bucket_prefix.as_deref().map(Folder::parse).transpose()?;
-    let news = News::new(&sdk_config().await, folder, args.queue.clone());
+    let news = News::new(&sdk_config, folder, args.queue.clone());
     Bench::open(warehouse, args.dataset.as_deref().unwrap_or_default(), news).await
 }
 

@@ -1,6 +1,7 @@
 //! The BigQuery client against a scripted server: real sockets, the real clock, small budgets.
 #![allow(clippy::expect_used, reason = "a test may stop where its premise fails")]
 
+mod federation;
 mod insert;
 mod object;
 mod process;

@@ -11,6 +11,7 @@ use dms2bq::cloud::google::{Access, BigQuery, Settings};
 use dms2bq::cloud::{CallError, Warehouse};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::Value;
 
 use super::server::{Reply, Server};
 use super::{ample, error, job, job_ref, variant};
@@ -20,9 +21,14 @@ const BASE_URL: &str = "DMS2BQ_TEST_BASE_URL";
 
 /// Runs a test of this file again in a process of its own, and gives what it printed.
 async fn run_again(test: &str, environment: &[(&str, &str)]) -> String {
+    run_again_in("google::process", test, environment).await
+}
+
+/// The same for a test of another module.
+pub(super) async fn run_again_in(module: &str, test: &str, environment: &[(&str, &str)]) -> String {
     let program = std::env::current_exe().expect("a test is a program");
     let mut command = Command::new(program);
-    command.args(["--exact", &format!("google::process::{test}"), "--nocapture", "--test-threads=1"]);
+    command.args(["--exact", &format!("{module}::{test}"), "--nocapture", "--test-threads=1"]);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_DIR"] {
         command.env_remove(name).env_remove(name.to_lowercase());
     }
@@ -106,7 +112,7 @@ async fn a_certificate_named_by_the_environment_is_trusted_and_others_are_not() 
         return;
     }
     let name = "a_certificate_named_by_the_environment_is_trusted_and_others_are_not";
-    let port = serve_tls();
+    let port = serve_tls(&job("DONE"));
     let base_url = format!("https://localhost:{port}");
     let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fake_tls/authority.pem");
     let printed = run_again(name, &[(BASE_URL, &base_url), ("SSL_CERT_FILE", certificate)]).await;
@@ -116,7 +122,8 @@ async fn a_certificate_named_by_the_environment_is_trusted_and_others_are_not() 
 }
 
 /// A TLS server for `localhost`, on a thread that lives as long as the test, with one answer for everybody.
-fn serve_tls() -> u16 {
+pub(super) fn serve_tls(answer: &Value) -> u16 {
+    let answer = answer.to_string();
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/fake_tls");
     let certificate = CertificateDer::from_pem_file(folder.join("localhost.pem")).expect("a certificate");
     let key = PrivateKeyDer::from_pem_file(folder.join("localhost.key")).expect("a key");
@@ -134,20 +141,19 @@ fn serve_tls() -> u16 {
         for stream in listener.incoming().flatten() {
             let connection = rustls::ServerConnection::new(Arc::clone(&config)).expect("a connection");
             // A client that does not trust us hangs up, which is its right.
-            let _hung_up = answer_over_tls(rustls::StreamOwned::new(connection, stream));
+            let _hung_up = answer_over_tls(rustls::StreamOwned::new(connection, stream), &answer);
         }
     });
     port
 }
 
-fn answer_over_tls(mut stream: impl Read + Write) -> std::io::Result<()> {
+fn answer_over_tls(mut stream: impl Read + Write, body: &str) -> std::io::Result<()> {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte)?;
         head.push(byte[0]);
     }
-    let body = job("DONE").to_string();
     let length = body.len();
     stream.write_all(
         format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").as_bytes(),

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{INSERT, Upload};
 use crate::cloud::call::Effect;
-use crate::cloud::google::http::{Answer, Lost, request_with};
+use crate::cloud::google::http::{Answer, Lost, request_with, whole_answer};
 use crate::cloud::google::token::Token;
 use crate::cloud::{InsertError, Inserted};
 
@@ -60,7 +60,7 @@ impl Upload<'_> {
         loop {
             let token = self.http.tokens.get(self.deadline).await.map_err(InsertError::Call)?;
             let error = match self.try_in_one(token.as_ref()).await {
-                Ok(answer) if self.renews(&answer, token.as_ref()).await => continue,
+                Ok(answer) if self.renews(&answer, token.as_ref()) => continue,
                 Ok(answer) => return self.ending(&answer).map_err(InsertError::Call),
                 Err(Interrupted::Ended(error)) => return Err(error),
                 Err(Interrupted::Lost(lost)) => lost.into_error(INSERT, Effect::Write),
@@ -74,12 +74,12 @@ impl Upload<'_> {
     }
 
     /// At the first 401: forgets the token, so that the request can be made again with a fresh one.
-    pub(super) async fn renews(&mut self, answer: &Answer, token: Option<&Token>) -> bool {
+    pub(super) fn renews(&mut self, answer: &Answer, token: Option<&Token>) -> bool {
         let Some(token) = token.filter(|_| answer.status == 401 && !self.progress.refused) else {
             return false;
         };
         self.progress.refused = true;
-        self.http.tokens.forget(token.serial).await;
+        self.http.tokens.forget(token.serial);
         true
     }
 
@@ -115,8 +115,7 @@ impl Upload<'_> {
         let (pieces, mut body) = mpsc::channel(1);
         let body = Body::wrap_stream(stream::poll_fn(move |context| body.poll_recv(context)));
         let request = request.header(CONTENT_LENGTH, frame.length_bytes()).body(body);
-        let http = self.http;
-        let answer = async move { http.read(request.send().await?).await };
+        let answer = async move { whole_answer(request.send().await?).await };
         tokio::pin!(answer);
         tokio::select! {
             biased;

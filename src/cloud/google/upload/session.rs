@@ -10,7 +10,7 @@ use super::Upload;
 use super::send::{Frame, Interrupted};
 use crate::cloud::call::{Effect, repeat};
 use crate::cloud::google::answers::{self, Missing};
-use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with};
+use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with, whole_answer};
 use crate::cloud::google::read;
 use crate::cloud::google::settings::CHUNK_MULTIPLE_BYTES;
 use crate::cloud::{CallError, InsertError, Inserted};
@@ -136,7 +136,7 @@ impl Upload<'_> {
             Err(Interrupted::Ended(error)) => return Err(error),
             Err(Interrupted::Lost(lost)) => return self.lost(lost),
         };
-        if self.renews(&answer, token.as_ref()).await {
+        if self.renews(&answer, token.as_ref()) {
             return Ok(Step::Persisted(from));
         }
         self.step(&answer, to)
@@ -154,12 +154,12 @@ impl Upload<'_> {
         let request = self.http.client.put(session.clone());
         let request = request.header(CONTENT_LENGTH, 0).header(CONTENT_RANGE, format!("bytes */{total}"));
         let request = request_with(request, token.as_ref());
-        let answer = async { self.http.read(request.send().await?).await };
+        let answer = async { whole_answer(request.send().await?).await };
         let answer = match self.http.within(self.deadline, self.http.settings.timings.answer, answer).await {
             Ok(answer) => answer,
             Err(lost) => return self.lost(lost),
         };
-        if self.renews(&answer, token.as_ref()).await {
+        if self.renews(&answer, token.as_ref()) {
             return Ok(Step::Unclear { detail: "the token was refused".to_owned(), wait: None });
         }
         match self.step(&answer, total) {
@@ -231,7 +231,7 @@ impl Upload<'_> {
         let Ok(token) = self.http.tokens.get(self.deadline).await else { return };
         let request = self.http.client.delete(session.clone()).header(CONTENT_LENGTH, 0);
         let request = request_with(request, token.as_ref());
-        let answer = async { self.http.read(request.send().await?).await };
+        let answer = async { whole_answer(request.send().await?).await };
         let canceled = self.http.within(self.deadline, CANCEL, answer).await;
         tracing::debug!(status = canceled.ok().map(|answer| answer.status), "cancelled an upload");
     }

@@ -51,7 +51,7 @@ struct Named {
 
 impl Google {
     pub(super) async fn new(config: &Config, sdk_config: &SdkConfig) -> anyhow::Result<Self> {
-        let warehouse = assemble::bigquery(config, Arc::new(SystemClock)).await?;
+        let warehouse = assemble::bigquery(config, sdk_config, Arc::new(SystemClock)).await?;
         let rest = warehouse.rest();
         Ok(Self { warehouse, rest, objects: Arc::new(aws::S3::new(sdk_config)) })
     }

@@ -72,14 +72,15 @@ async fn read_mappings(
     config: &Config,
     functions: &Look<Vec<FunctionSeen>>,
 ) -> (Option<Mappings>, Look<MappingsSeen>) {
-    let mut config = config.clone();
-    if let Some(published) = functions.each().find_map(published_mappings) {
-        config.mappings = published;
-    }
-    let location = config.mappings.to_string();
-    let files = match assemble::mapping_files(&config).await {
+    let published = functions.each().find_map(published_mappings);
+    let place = published.unwrap_or_else(|| config.mappings.clone());
+    let location = place.to_string();
+    let files = match assemble::read_mappings_at(&place).await {
         Ok(files) => files,
-        Err(detail) => return (None, Look::Failed(Failure { kind: FailureKind::Refused, detail })),
+        Err(error) => {
+            let failure = Failure { kind: FailureKind::Refused, detail: error.in_words() };
+            return (None, Look::Failed(failure));
+        }
     };
     let others_are_packaged = functions
         .each()

@@ -1,0 +1,136 @@
+//! The answer for the summary of a pipeline's run, or for a comment on a change.
+
+use std::io::{self, Write};
+
+use super::Answer;
+use super::keys::{Effect, KeysReport};
+use super::words::{self, Group, number, printable};
+use crate::route::diff::{MappingDiff, SettingChange};
+
+/// Rows of one table. A summary on GitHub may have 1 MiB, and nobody reads so many.
+const ROWS_SHOWN: usize = 100;
+
+/// Tables that one cell names.
+const TABLES_SHOWN: usize = 20;
+
+pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "### Mappings: {}\n", words::summary(&answer.diff))?;
+    if let Some(about_old) = words::about_old(answer.old) {
+        writeln!(out, "{}\n", text(&about_old))?;
+    }
+    let cautions = words::cautions(&answer.diff);
+    if !cautions.is_empty() {
+        writeln!(out, "> [!WARNING]")?;
+        for caution in cautions {
+            let (what, why) = caution.split_once(": ").unwrap_or(("", &caution));
+            writeln!(out, "> - **{}**: {}.", text(what), text(why))?;
+        }
+        writeln!(out)?;
+    }
+    for mapping in &answer.diff.mappings {
+        write_mapping(mapping, out)?;
+    }
+    match &answer.keys {
+        Some(keys) => write_keys(keys, out),
+        None => Ok(()),
+    }
+}
+
+fn write_mapping(mapping: &MappingDiff, out: &mut dyn Write) -> io::Result<()> {
+    let change = words::mapping_change(mapping.change);
+    writeln!(out, "**{}**, {}{change}\n", text(&mapping.mapping), code(&mapping.landing))?;
+    let groups = words::groups(mapping);
+    if mapping.settings.is_empty() && groups.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "| | Tables | Until now | From now on |\n|---|---|---|---|")?;
+    for setting in &mapping.settings {
+        write_setting("setting", &setting.name.replace('_', "\\_"), setting, out)?;
+    }
+    for Group { kind, tables, old, new, options } in groups.iter().take(ROWS_SHOWN) {
+        let shown: Vec<String> = tables.iter().take(TABLES_SHOWN).map(|table| code(table)).collect();
+        let more = tables.len().saturating_sub(TABLES_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let tables = format!("{}{more}", shown.join(", "));
+        if old != new {
+            writeln!(out, "| {} | {tables} | {} | {} |", kind.as_str(), code(old), code(new))?;
+        }
+        for option in *options {
+            write_setting("option", &format!("{tables}: {}", option.name.replace('_', "\\_")), option, out)?;
+        }
+    }
+    if groups.len() > ROWS_SHOWN {
+        writeln!(out, "| … | {} more | | |", groups.len() - ROWS_SHOWN)?;
+    }
+    writeln!(out)
+}
+
+fn write_setting(kind: &str, what: &str, setting: &SettingChange, out: &mut dyn Write) -> io::Result<()> {
+    let SettingChange { old, new, consequence, is_loud, .. } = setting;
+    let aside = if *is_loud { String::new() } else { format!("; {}", text(consequence)) };
+    writeln!(out, "| {kind} | {what} | {} | {}{aside} |", code(old), code(new))
+}
+
+fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "#### {} files of the listing\n\n| Files | |\n|---:|---|", number(keys.files))?;
+    for effect in Effect::ALL.into_iter().filter(|effect| keys.count(*effect) > 0) {
+        writeln!(out, "| {} | {} |", number(keys.count(effect)), effect.in_words())?;
+    }
+    writeln!(
+        out,
+        "\nWith the new mappings {} would be loaded, {} ignored, {} unmapped, {} other errors.\n",
+        number(keys.will_load),
+        number(keys.will_ignore),
+        number(keys.will_be_unmapped),
+        number(keys.will_be_refused),
+    )?;
+    if keys.tables.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "| Files | | Table | Until now | From now on | Such as |\n|---:|---|---|---|---|---|")?;
+    for group in keys.tables.iter().take(ROWS_SHOWN) {
+        let example = group.examples.first().map(|example| code(example)).unwrap_or_default();
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {example} |",
+            number(group.files),
+            group.effect.in_words(),
+            code(&group.table),
+            code(&group.old),
+            code(&group.new),
+        )?;
+    }
+    let hidden =
+        keys.tables.iter().skip(ROWS_SHOWN).map(|group| group.files).sum::<u64>() + keys.of_further_tables;
+    if hidden > 0 {
+        writeln!(out, "| {} | of further tables | | | | |", number(hidden))?;
+    }
+    writeln!(out)
+}
+
+/// A name as code, whatever is in it: a table's row ends at a bar, and code at as many backquotes as it began with.
+fn code(name: &str) -> String {
+    let name = printable(name).replace('|', "\\|");
+    if name.contains('`') { format!("`` {name} ``") } else { format!("`{name}`") }
+}
+
+/// A sentence. What begins a mark-up in it is marked as none.
+fn text(sentence: &str) -> String {
+    let mut marked = String::new();
+    for c in printable(sentence).chars() {
+        if matches!(c, '\\' | '*' | '_' | '<' | '[' | ']' | '|' | '#' | '~') {
+            marked.push('\\');
+        }
+        marked.push(c);
+    }
+    marked
+}
+
+/// Text as it stands, in a block that nothing in it can end.
+pub(super) fn block(text: &str) -> String {
+    let mut fence = "```".to_owned();
+    while text.contains(&fence) {
+        fence.push('`');
+    }
+    format!("{fence}text\n{}\n{fence}", text.trim_end())
+}

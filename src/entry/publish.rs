@@ -1,0 +1,304 @@
+//! `dms2bq publish`: puts mappings in force, all at once.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::cloud::aws;
+use crate::cloud::aws::S3;
+use crate::cloud::aws::mappings::{
+    Current, InForce, PublishError, S3Folder, VersionId, in_force, put_in_force, read_version, upload,
+    version_before,
+};
+use crate::cloud::clock::{Clock, SystemClock};
+use crate::entry::check::{self, CheckFormat, Verdict};
+use crate::entry::explain::OutputFormat;
+use crate::entry::mapping_files::read_local;
+use crate::outcome::record::Chain;
+use crate::route::{MappingFile, Mappings};
+
+/// The longest note, in characters: a commit and a sentence.
+const MAX_NOTE_CHARS: usize = 500;
+
+/// Publish mappings to S3: all of a change comes into force at once, or none of it.
+///
+/// Checks the mappings first, as `dms2bq check` does, and publishes nothing if one of them has a problem. Then it writes
+/// the files as a version of their own, and puts the version in force with one conditional write of CURRENT: if somebody
+/// else has published meanwhile, nothing changes. Workers with DMS2BQ_MAPPINGS=s3://bucket/prefix go by it within two
+/// minutes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  dms2bq publish mappings s3://acme-config/mappings --note \"$(git rev-parse HEAD)\"
+  dms2bq publish --dry-run mappings s3://acme-config/mappings
+  dms2bq publish --rollback s3://acme-config/mappings        back to the version before; once more undoes it
+
+Needs s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on the prefix.
+
+Exit code: 0 if the mappings are in force (or were already), 1 if they have problems, somebody else has published
+meanwhile, or there is nothing to go back to, 2 if publish could not run.")]
+pub struct PublishArgs {
+    /// The mappings, a file or a folder, and where to; with --rollback, where to alone
+    #[arg(required = true, num_args = 1..=2, value_names = ["DIR", "s3://BUCKET/PREFIX"])]
+    places: Vec<String>,
+    /// Put the version before in force again, if it has no problems
+    #[arg(long)]
+    rollback: bool,
+    /// Check, compare, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// What to remember beside the version, such as a commit
+    #[arg(long, value_name = "TEXT", value_parser = note)]
+    note: Option<String>,
+    /// How to answer: in words, or one JSON object (one for each problem and line, if there are any)
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
+}
+
+fn note(text: &str) -> Result<String, String> {
+    let is_too_long = text.chars().nth(MAX_NOTE_CHARS).is_some();
+    if is_too_long {
+        Err(format!("a note has {MAX_NOTE_CHARS} characters at most"))
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+/// What to put in force.
+enum What {
+    /// These files.
+    Files(Vec<MappingFile>),
+    /// The version before.
+    Before,
+}
+
+/// Publishes, and says what is in force.
+///
+/// # Errors
+/// When the answer cannot be written, or the command line makes no sense.
+pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
+    let (what, folder) = match (args.places.as_slice(), args.rollback) {
+        ([to], true) => (What::Before, S3Folder::parse(to)?),
+        ([from, to], false) => {
+            let folder = S3Folder::parse(to)?;
+            match read_local(Path::new(from)) {
+                Ok(files) => (What::Files(files), folder),
+                Err(error) => anyhow::bail!("{} [{}]\n{}", Chain(&error), error.code(), error.remedy()),
+            }
+        }
+        ([only], false) => anyhow::bail!("{only:?} is one place; write DIR and s3://bucket/prefix"),
+        (_, _) => {
+            anyhow::bail!("--rollback takes s3://bucket/prefix alone: what it puts in force is there already")
+        }
+    };
+    let s3 = S3::new(&aws::sdk_config().await);
+    let publisher = Publisher {
+        s3: &s3,
+        folder: &folder,
+        clock: &SystemClock,
+        is_rollback: args.rollback,
+        dry_run: args.dry_run,
+        note: args.note,
+        format: args.format,
+    };
+    let mut out = io::stdout().lock();
+    Ok(publisher.publish(what, &mut out).await?)
+}
+
+/// The exit code of "could not run".
+const EXIT_COULD_NOT: u8 = 2;
+
+struct Publisher<'a> {
+    s3: &'a S3,
+    folder: &'a S3Folder,
+    clock: &'a dyn Clock,
+    is_rollback: bool,
+    dry_run: bool,
+    note: Option<String>,
+    format: OutputFormat,
+}
+
+impl Publisher<'_> {
+    async fn publish(&self, what: What, out: &mut dyn Write) -> io::Result<ExitCode> {
+        let (files, before) = match self.prepare(what).await {
+            Ok(prepared) => prepared,
+            Err(error) => return self.write_error(&error, out),
+        };
+        let file_count = files.len();
+        let Ok(mappings) = Mappings::parse(files.clone()) else {
+            let format = match self.format {
+                OutputFormat::Human => CheckFormat::Human,
+                OutputFormat::Json => CheckFormat::Json,
+            };
+            let verdict = check::report(format, files, out)?;
+            if self.format == OutputFormat::Human {
+                writeln!(out, "Nothing was published.")?;
+            }
+            return Ok(if verdict == Verdict::Faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        };
+        match self.put(&files, &before).await {
+            Ok(put) => {
+                let told =
+                    Told { file_count, warning_count: mappings.warnings().len(), before: &before, put: &put };
+                self.write(&told, out)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => self.write_error(&error, out),
+        }
+    }
+
+    /// What is to be put in force, and what is.
+    async fn prepare(&self, what: What) -> Result<(Vec<MappingFile>, InForce), PublishError> {
+        let before = in_force(self.s3, self.folder).await?;
+        let files = match what {
+            What::Files(files) => files,
+            What::Before => {
+                let previous = version_before(self.folder, &before)?;
+                read_version(self.s3, self.folder, &previous).await?
+            }
+        };
+        Ok((files, before))
+    }
+
+    async fn put(&self, files: &[MappingFile], before: &InForce) -> Result<Put, PublishError> {
+        let id = VersionId::of(files);
+        let current = before.current.as_ref();
+        if let Some(current) = current.filter(|current| current.version == id) {
+            // Whole, or it would not count as being in force.
+            if !self.dry_run {
+                upload(self.s3, self.folder, files).await?;
+            }
+            return Ok(Put { current: current.clone(), is_new: false });
+        }
+        let seconds = i64::try_from(self.clock.unix_ms() / 1000).unwrap_or(i64::MAX);
+        let published_at = jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default();
+        let previous = match current {
+            Some(current) => self.last_good(current, &id).await?,
+            None => None,
+        };
+        let next = Current::new(id, previous, published_at, self.note.clone());
+        if !self.dry_run {
+            upload(self.s3, self.folder, files).await?;
+            put_in_force(self.s3, self.folder, before, &next).await?;
+        }
+        Ok(Put { current: next, is_new: true })
+    }
+
+    /// The version to go back to: the one in force, unless somebody put it there by hand and it cannot run.
+    async fn last_good(
+        &self,
+        current: &Current,
+        next: &VersionId,
+    ) -> Result<Option<VersionId>, PublishError> {
+        for id in [Some(&current.version), current.previous.as_ref()].into_iter().flatten() {
+            if id == next {
+                continue;
+            }
+            match read_version(self.s3, self.folder, id).await {
+                Ok(files) => {
+                    if Mappings::parse(files).is_ok() {
+                        return Ok(Some(id.clone()));
+                    }
+                }
+                Err(error) if error.may_pass() => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    fn write(&self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
+        match self.format {
+            OutputFormat::Json => writeln!(out, "{}", self.as_json(told)),
+            OutputFormat::Human => self.write_words(told, out),
+        }
+    }
+
+    fn as_json(&self, told: &Told<'_>) -> serde_json::Value {
+        json!({
+            "address": self.folder.to_string(),
+            "version": told.put.current.version,
+            "before": told.before.current,
+            "in_force": !self.dry_run || !told.put.is_new,
+            "changed": told.put.is_new && !self.dry_run,
+            "dry_run": self.dry_run,
+            "rollback": self.is_rollback,
+            "files": told.file_count,
+            "warnings": told.warning_count,
+        })
+    }
+
+    fn write_words(&self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let Told { file_count, warning_count, before, put } = told;
+        writeln!(out, "{}", self.folder)?;
+        match &before.current {
+            Some(was) if put.is_new => writeln!(out, "  was in force      {}", version_in_words(was))?,
+            Some(_) => {}
+            None => writeln!(out, "  was in force      nothing that was published")?,
+        }
+        let is = match (put.is_new, self.dry_run) {
+            (true, true) => "would be in force",
+            (true, false) => "is in force now",
+            (false, _) => "is in force still",
+        };
+        writeln!(out, "  {is:<17} {}", version_in_words(&put.current))?;
+        let files = if *file_count == 1 { "1 file".to_owned() } else { format!("{file_count} files") };
+        let warnings = match warning_count {
+            0 => String::new(),
+            1 => "; 1 warning, which `dms2bq check` shows".to_owned(),
+            many => format!("; {many} warnings, which `dms2bq check` shows"),
+        };
+        writeln!(out, "\n{files}, no problems{warnings}.")?;
+        match (put.is_new, self.dry_run) {
+            (true, true) => writeln!(out, "Nothing was written.")?,
+            (true, false) => writeln!(
+                out,
+                "Workers go by it within two minutes. To go back: dms2bq publish --rollback {}",
+                self.folder
+            )?,
+            (false, _) => writeln!(out, "They are the mappings that were in force, so nothing was changed.")?,
+        }
+        if before.plain_files > 0 {
+            let what = "*.json directly below the prefix";
+            writeln!(out, "The {what} are not read any more once CURRENT is there; delete them.")?;
+        }
+        Ok(())
+    }
+
+    fn write_error(&self, error: &PublishError, out: &mut dyn Write) -> io::Result<ExitCode> {
+        let (code, message, hint) = (error.code(), Chain(error).to_string(), error.remedy());
+        match self.format {
+            OutputFormat::Json => {
+                let line = json!({ "level": "error", "code": code, "message": message, "hint": hint });
+                writeln!(out, "{line}")?;
+            }
+            OutputFormat::Human => writeln!(out, "error [{code}] {message}\nhint: {hint}")?,
+        }
+        Ok(match error {
+            PublishError::Conflict { .. } | PublishError::NothingBefore { .. } => ExitCode::FAILURE,
+            PublishError::Mappings(_) | PublishError::Unwritable { .. } => ExitCode::from(EXIT_COULD_NOT),
+        })
+    }
+}
+
+/// What is in force, or would be.
+struct Put {
+    current: Current,
+    is_new: bool,
+}
+
+struct Told<'a> {
+    file_count: usize,
+    warning_count: usize,
+    before: &'a InForce,
+    put: &'a Put,
+}
+
+fn version_in_words(current: &Current) -> String {
+    let note = current.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
+    let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    format!("{} of {}{note}", current.version, current.published_at)
+}
