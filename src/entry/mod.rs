@@ -10,6 +10,7 @@ pub mod redelivery;
 pub mod check;
 #[cfg(feature = "cli")]
 pub mod doctor;
+#[cfg(feature = "cli")]
 pub mod diff;
 #[cfg(feature = "cli")]
 pub mod emulator;
@@ -21,4 +22,5 @@ pub mod load;
 pub mod local;
 #[cfg(feature = "cli")]
 pub mod probe;
+#[cfg(feature = "cli")]
 pub mod publish;

@@ -365,6 +365,22 @@ pub const EXPERIMENTS: &[Experiment] = &[
         Queue,
         "visibility ends twelve hours after the receive"
     ),
+    experiment!(
+        75,
+        "conditional-puts",
+        aws::conditional_puts,
+        calls(KIB, 5),
+        Bucket,
+        "a conditional PUT that does not hold is refused: 412, or 404 for what is gone"
+    ),
+    experiment!(
+        76,
+        "listing-at-once",
+        aws::listed_at_once,
+        calls(KIB, 5),
+        Bucket,
+        "a listing shows an object as soon as it was written"
+    ),
 ];
 
 /// Rows that probe does not ask, each with the reason.
@@ -382,6 +398,11 @@ pub const FOR_A_PERSON: &[(u16, &str)] = &[
     (52, "it needs a function in Lambda with that sign-in, and one message"),
     (53, "it needs a new account with these rights alone"),
     (54, "it needs a function in Lambda, with and without the variable"),
+    (55, "it needs a function in Lambda with that sign-in, and no service account"),
+    (56, "it needs refused sign-ins: take rights away one by one, and compare the words"),
+    (57, "it needs a workload identity pool, and a second role that must not be admitted"),
+    (58, "it needs Terraform, and a project to apply it in"),
+    (59, "it needs a function that runs for two hours with that sign-in"),
     (63, "it needs a rule of EventBridge, which belongs to the account"),
     (66, "it needs functions that reply each of these"),
     (67, "it needs a function behind an event source without the setting; messages get lost by it"),

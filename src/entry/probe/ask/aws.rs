@@ -224,3 +224,36 @@ async fn set_visibility(bench: &Bench, visibility_timeout_secs: u32) -> Result<O
         Err(error) => Some(crate::outcome::record::Chain(&error).to_string()),
     })
 }
+
+/// 75.
+pub(in crate::entry::probe) async fn conditional_puts(bench: &Bench) -> Answer {
+    const OTHER_ETAG: &str = "\"0123456789abcdef0123456789abcdef\"";
+    let (key, gone) = (bench.news.key("conditional-put")?, bench.news.key("conditional-put-of-nothing")?);
+    bench.news.put(&key, Bytes::from_static(b"x")).await?;
+    let (client, bucket) = (bench.news.s3().client(), bench.news.bucket()?);
+    let put = |key: &str| client.put_object().bucket(bucket).key(key).body(Bytes::from_static(b"y").into());
+    let mut statuses = Vec::new();
+    for request in
+        [put(&key).if_none_match("*"), put(&key).if_match(OTHER_ETAG), put(&gone).if_match(OTHER_ETAG)]
+    {
+        statuses.push(match request.send().await {
+            Ok(_) => 200,
+            Err(error) => error.raw_response().map_or(0, |response| response.status().as_u16()),
+        });
+    }
+    let evidence =
+        format!("If-None-Match of what is there, If-Match of another etag, of what is gone: {statuses:?}");
+    Ok(Verdict::of(statuses == [412, 412, 404], evidence))
+}
+
+/// 76.
+pub(in crate::entry::probe) async fn listed_at_once(bench: &Bench) -> Answer {
+    let key = bench.news.key("listed-at-once")?;
+    let put = bench.news.put(&key, Bytes::from_static(b"x")).await?;
+    let request = bench.news.s3().client().list_objects_v2().bucket(bench.news.bucket()?).prefix(&key);
+    let listing = request.send().await.map_err(failed)?;
+    let listed =
+        listing.contents().iter().filter_map(|object| object.e_tag()).map(|etag| etag.trim_matches('"'));
+    let is_there = listed.into_iter().any(|etag| etag == put);
+    Ok(Verdict::of(is_there, if is_there { "it is listed" } else { "it is not listed yet" }))
+}
