@@ -24,4 +24,6 @@ pub mod telemetry;
 pub mod entry;
 
 #[cfg(feature = "cli")]
+pub mod dms;
+#[cfg(feature = "cli")]
 pub mod emulator;

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, diff, doctor, emulator, explain, load, local, probe, publish};
+use dms2bq::entry::{
+    assemble, check, diff, dms_rules, doctor, emulator, explain, load, local, probe, publish,
+};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -38,6 +40,7 @@ enum Command {
     Local(local::LocalArgs),
     Explain(explain::ExplainArgs),
     Check(check::CheckArgs),
+    DmsRules(dms_rules::DmsRulesArgs),
     Diff(diff::DiffArgs),
     Publish(publish::PublishArgs),
     Load(load::LoadArgs),
@@ -95,9 +98,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             MappingsLocation::Local(path) => check::run(&args, &path, &mut io::stdout())?.into(),
             MappingsLocation::S3(_) => {
                 let files = mapping_files(&Config::from_env()?).await?;
-                check::report(args.format, files, &mut io::stdout())?.into()
+                check::report_with_dms(&args, files, &mut io::stdout())?.into()
             }
         },
+        Command::DmsRules(args) => {
+            let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
+                .context("the mappings have problems; `dms2bq check` explains each")?;
+            dms_rules::run(&args, &mappings, &mut io::stdout(), &mut io::stderr())?.into()
+        }
         Command::Diff(args) => diff::run(&args).await?,
         Command::Publish(args) => publish::run(args).await?,
         Command::Emulator(args) => {

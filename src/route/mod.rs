@@ -22,6 +22,8 @@ mod reader;
 mod json;
 mod nearest;
 #[cfg(feature = "cli")]
+pub mod apart;
+#[cfg(feature = "cli")]
 pub mod diff;
 #[cfg(feature = "cli")]
 pub mod schema;
@@ -34,6 +36,8 @@ pub use mappings::{MappingFile, Mappings};
 pub use options::{MAX_CLUSTERING_COLUMNS, MAX_COLUMNS};
 pub use pattern::{BadPattern, MAX_PATTERN_CHARS, Pattern};
 pub use problem::{MappingFault, MappingProblem, MappingProblems};
+#[cfg(feature = "cli")]
+pub use resolve::TableRule;
 pub use resolve::{BadDestination, Decision, Landing, RouteError, RuleName, UnmappedTable};
 pub use template::BadTemplate;
 pub use warning::{MappingDoubt, MappingWarning};

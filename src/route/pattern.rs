@@ -46,10 +46,10 @@ impl BadPattern {
 }
 
 /// Characters of a set, as ranges with both ends in.
-type Ranges = Vec<(char, char)>;
+pub(super) type Ranges = Vec<(char, char)>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
+pub(super) enum Token {
     /// `%`: any number of any characters.
     Any,
     /// `_`: one character, any.
@@ -61,11 +61,21 @@ enum Token {
 }
 
 impl Token {
-    fn admits(&self, c: char) -> bool {
+    pub(super) fn admits(&self, c: char) -> bool {
         match self {
             Self::Any | Self::One => true,
             Self::Char(own) => *own == c,
             Self::Set(ranges) => ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)),
+        }
+    }
+
+    /// The ranges of characters that it tells from others.
+    #[cfg(feature = "cli")]
+    pub(super) fn ranges(&self) -> Ranges {
+        match self {
+            Self::Any | Self::One => Ranges::new(),
+            Self::Char(c) => vec![(*c, *c)],
+            Self::Set(ranges) => ranges.clone(),
         }
     }
 
@@ -126,6 +136,24 @@ impl Pattern {
             tokens.push(token);
         }
         Ok(Self { text: text.to_owned(), tokens })
+    }
+
+    /// The pattern that matches one name only, whatever stands in it.
+    ///
+    /// # Errors
+    /// [`BadPattern`] when the name is empty or too long.
+    #[cfg(feature = "cli")]
+    pub fn literal(name: &str) -> Result<Self, BadPattern> {
+        match name.chars().nth(MAX_PATTERN_CHARS) {
+            Some(_) => Err(BadPattern::TooLong),
+            None if name.is_empty() => Err(BadPattern::Empty),
+            None => Ok(Self { text: name.to_owned(), tokens: name.chars().map(Token::Char).collect() }),
+        }
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.tokens
     }
 
     /// The pattern as it was written.

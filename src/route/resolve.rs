@@ -60,6 +60,57 @@ impl Specificity {
     }
 }
 
+/// One rule of a mapping, for those who compare mappings with something else.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, Copy)]
+pub struct TableRule<'m>(&'m Rule);
+
+#[cfg(feature = "cli")]
+impl<'m> TableRule<'m> {
+    /// The rule's place and patterns.
+    pub fn name(self) -> RuleName {
+        self.0.matcher.name()
+    }
+
+    /// Its place in `tables`, from 0.
+    pub fn index(self) -> usize {
+        self.0.matcher.index
+    }
+
+    /// Whether it keeps its tables from being loaded.
+    pub fn excludes(self) -> bool {
+        self.0.matcher.excludes
+    }
+
+    /// Which schemas it is for.
+    pub fn schema(self) -> &'m Pattern {
+        &self.0.matcher.schema
+    }
+
+    /// Which tables it is for.
+    pub fn table(self) -> &'m Pattern {
+        &self.0.matcher.table
+    }
+
+    /// Whether it matches a table; another rule may still go before it.
+    pub fn matches(self, schema: &str, table: &str) -> bool {
+        self.schema().matches(schema) && self.table().matches(table)
+    }
+
+    /// The project that it loads into.
+    pub fn project(self) -> Option<&'m str> {
+        match &self.0.action {
+            Action::Load(target) => Some(&target.project),
+            Action::Exclude => None,
+        }
+    }
+
+    /// Whether it makes tables without partitions, which take fewer changes a day.
+    pub fn is_unpartitioned(self) -> bool {
+        matches!(&self.0.action, Action::Load(target) if target.options.partition.is_none())
+    }
+}
+
 /// One landing prefix: a folder of a bucket, how DMS writes to it, and where its tables go.
 #[derive(Debug, Clone)]
 pub struct Landing {
@@ -149,6 +200,20 @@ impl Landing {
             Action::Exclude => None,
         };
         self.rules.iter().filter_map(dataset).collect()
+    }
+
+    /// The rules in the order of the file: which tables each is for, and what it does with them.
+    #[cfg(feature = "cli")]
+    pub fn table_rules(&self) -> Vec<TableRule<'_>> {
+        let mut rules: Vec<TableRule<'_>> = self.rules.iter().map(TableRule).collect();
+        rules.sort_by_key(|rule| rule.0.matcher.index);
+        rules
+    }
+
+    /// The rules in the order in which they are asked: of those that match a table, the first decides.
+    #[cfg(feature = "cli")]
+    pub fn table_rules_by_precedence(&self) -> Vec<TableRule<'_>> {
+        self.rules.iter().map(TableRule).collect()
     }
 
     pub(super) fn rules(&self) -> &[Rule] {

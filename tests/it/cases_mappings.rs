@@ -21,7 +21,7 @@ fn root() -> &'static Path {
 
 fn run_check(format: CheckFormat, path: &Path) -> (Verdict, String) {
     let mut out = Vec::new();
-    let args = CheckArgs { format, print_schema: false };
+    let args = CheckArgs::of_mappings(format);
     let verdict = check::run(&args, path, &mut out).expect("a vector takes every byte");
     let text = String::from_utf8(out).expect("check prints text");
     let place = path.display().to_string();
@@ -151,7 +151,7 @@ fn the_published_schema_is_the_one_that_the_code_makes() {
 #[test]
 fn check_prints_the_schema_when_asked() {
     let mut out = Vec::new();
-    let args = CheckArgs { format: CheckFormat::Human, print_schema: true };
+    let args = CheckArgs { print_schema: true, ..CheckArgs::of_mappings(CheckFormat::Human) };
     let verdict = check::run(&args, Path::new("no such place"), &mut out).expect("a vector takes every byte");
     assert_eq!((verdict, String::from_utf8_lossy(&out).as_ref()), (Verdict::Sound, schema::text().as_str()));
 }

@@ -6,6 +6,8 @@ mod aws_answers;
 mod batch_bench;
 mod cases;
 mod cases_answers;
+#[cfg(feature = "cli")]
+mod cases_dms;
 mod cases_events;
 mod cases_keys;
 mod cases_mappings;
@@ -15,6 +17,8 @@ mod clouds;
 #[cfg(feature = "cli")]
 mod doctor;
 mod environment;
+#[cfg(feature = "cli")]
+mod dms_properties;
 mod error_codes;
 #[cfg(feature = "cli")]
 mod explain;

@@ -5,7 +5,7 @@ use dms2bq::route::{Decision, MappingFile, Mappings, Pattern, names};
 use proptest::prelude::*;
 
 /// Patterns over few characters, so that they meet the names below and each other.
-fn pattern() -> impl Strategy<Value = String> {
+pub(crate) fn pattern() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         3 => "[abc]",
         2 => Just("%".to_owned()),
@@ -18,7 +18,7 @@ fn pattern() -> impl Strategy<Value = String> {
     prop::collection::vec(part, 1..8).prop_map(|parts| parts.concat())
 }
 
-fn name() -> impl Strategy<Value = String> {
+pub(crate) fn name() -> impl Strategy<Value = String> {
     "[abc_가]{0,8}"
 }
 
@@ -43,12 +43,12 @@ fn naive(pattern: &[char], name: &[char]) -> bool {
     }
 }
 
-fn naive_matches(pattern: &str, name: &str) -> bool {
+pub(crate) fn naive_matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
     naive(&pattern, &name)
 }
 
-fn mapping_with(rules: &serde_json::Value) -> Vec<MappingFile> {
+pub(crate) fn mapping_with(rules: &serde_json::Value) -> Vec<MappingFile> {
     let text = serde_json::json!({
         "source": { "bucket": "acme-landing" },
         "destination": { "project": "acme-dw", "location": "US", "dataset": "casino" },
@@ -57,7 +57,7 @@ fn mapping_with(rules: &serde_json::Value) -> Vec<MappingFile> {
     vec![MappingFile { name: "casino.json".to_owned(), text: text.to_string() }]
 }
 
-fn key_of(schema: &str, table: &str) -> DmsKey {
+pub(crate) fn key_of(schema: &str, table: &str) -> DmsKey {
     DmsKey {
         bucket_folder: String::new(),
         schema: schema.to_owned(),

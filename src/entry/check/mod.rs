@@ -1,8 +1,10 @@
-//! `dms2bq check`: are the mappings sound?
+//! `dms2bq check`: are the mappings sound, and does DMS write what they expect?
+
+pub(super) mod dms;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,9 +12,10 @@ use serde::Serialize;
 use super::mapping_files::{MappingFilesError, read_local};
 use crate::route::{Landing, MappingFile, MappingProblems, MappingWarning, Mappings, schema};
 
-/// Validates the mappings and lists every problem of every file at once.
+/// Validates the mappings and lists every problem of every file at once; with DMS's own files, compares those as well.
 ///
-/// Exit code 0 means that the mappings can run; 1, that they have problems, and then nothing runs with them.
+/// Exit code 0 means that the mappings can run and that nothing given of DMS works against them; 1, that there are
+/// errors. Warnings change no exit code.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -21,15 +24,82 @@ Examples:
   dms2bq check --format json | jq -r .code        for a program
   dms2bq check --print-schema > mappings/schema.json
 
-Every problem shows the file, the place in it, what is wrong and what to do. Warnings are about what is
-legal and probably not meant; they change no exit code.")]
+Every problem shows the file, the place in it, what is wrong and what to do. Warnings are about
+what is legal and probably not meant; they change no exit code.
+
+With DMS's side:
+  dms2bq check --dms table-mappings.json --mapping casino-a
+  aws dms describe-endpoints --filters Name=endpoint-id,Values=casino-a > endpoint.json
+  aws dms describe-replication-tasks \\
+    --filters Name=replication-task-id,Values=casino-a > tasks.json
+  dms2bq check --endpoint endpoint.json --dms tasks.json --tables 70
+
+`--dms` names tables that the task selects and no rule of the mapping takes, tables that the
+mapping waits for and no task selects, and tables that a transformation gives another name than
+the mapping means; each with an example. Which mapping a task writes to is said by --mapping, or
+by the bucket and folder of --endpoint, or there is only one. Give all tasks that write there, and
+no others: `--dms a.json --dms b.json`.
+
+`--endpoint` says which of the endpoint's settings lose, delay or refuse rows. docs/dms.md explains
+each, and docs/errors.md every code. What you know about and want: `--allow endpoint.leaves_out`.")]
 pub struct CheckArgs {
-    /// How to answer: for a person, or one JSON object per problem and line.
+    /// How to answer: for a person, or one JSON object per problem and line
     #[arg(long, value_enum, default_value_t)]
     pub format: CheckFormat,
-    /// Print the JSON Schema of mappings instead, for editors.
+    /// Print the JSON Schema of mappings instead, for editors
     #[arg(long)]
     pub print_schema: bool,
+    /// Compare with a DMS task's table mappings, or with the tasks that `aws dms describe-replication-tasks` prints;
+    /// may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub dms: Vec<PathBuf>,
+    /// Look at an endpoint's settings, as `aws dms describe-endpoints` prints them; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub endpoint: Vec<PathBuf>,
+    /// Look at a task's settings; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub task_settings: Vec<PathBuf>,
+    /// The mapping that DMS writes for, by its name (casino-a) or file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub mapping: Option<String>,
+    /// How many tables an endpoint writes, where the mapping has patterns: for the quotas
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub tables: Option<u64>,
+    /// The function's time-out in seconds: a file of a full load has to be sent within it
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=900))]
+    pub function_timeout_s: u64,
+    /// The source endpoint's escapeCharacter (Oracle), after which a wildcard stands for itself
+    #[arg(long, value_name = "C")]
+    pub escape_character: Option<char>,
+    /// Take an error about DMS as a warning, by its code; may be given several times
+    #[arg(long, value_name = "CODE")]
+    pub allow: Vec<String>,
+}
+
+impl CheckArgs {
+    /// The arguments of a plain `dms2bq check`.
+    pub fn of_mappings(format: CheckFormat) -> Self {
+        Self {
+            format,
+            print_schema: false,
+            dms: Vec::new(),
+            endpoint: Vec::new(),
+            task_settings: Vec::new(),
+            mapping: None,
+            tables: None,
+            function_timeout_s: 120,
+            escape_character: None,
+            allow: Vec::new(),
+        }
+    }
+
+    fn asks_about_dms(&self) -> bool {
+        !(self.dms.is_empty() && self.endpoint.is_empty() && self.task_settings.is_empty())
+    }
+
+    fn dms_files(&self) -> String {
+        self.dms.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// How `check` answers.
@@ -70,7 +140,7 @@ pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Ver
         return Ok(Verdict::Sound);
     }
     match read_local(path) {
-        Ok(files) => report(args.format, files, out),
+        Ok(files) => report_with_dms(args, files, out),
         Err(error) => report_unreadable(args.format, path, &error, out),
     }
 }
@@ -80,18 +150,30 @@ pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Ver
 /// # Errors
 /// When the answer cannot be written.
 pub fn report(format: CheckFormat, files: Vec<MappingFile>, out: &mut dyn Write) -> io::Result<Verdict> {
+    report_with_dms(&CheckArgs::of_mappings(format), files, out)
+}
+
+/// The same, and what was given of DMS with them.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub fn report_with_dms(
+    args: &CheckArgs,
+    files: Vec<MappingFile>,
+    out: &mut dyn Write,
+) -> io::Result<Verdict> {
     let file_count = files.len();
     match Mappings::parse(files) {
         Ok(mappings) => {
             let warnings = mappings.warnings();
-            match format {
+            match args.format {
                 CheckFormat::Human => write_sound(&mappings, &warnings, out)?,
                 CheckFormat::Json => write_lines(warnings.iter().map(Finding::of_warning), out)?,
             }
-            Ok(Verdict::Sound)
+            if args.asks_about_dms() { dms::report(args, &mappings, out) } else { Ok(Verdict::Sound) }
         }
         Err(problems) => {
-            match format {
+            match args.format {
                 CheckFormat::Human => write_faulty(&problems, file_count, out)?,
                 CheckFormat::Json => write_lines(Finding::of_problems(&problems), out)?,
             }
@@ -126,7 +208,7 @@ fn report_unreadable(
 
 /// A problem or a warning, as `--format json` writes it.
 #[derive(Debug, Serialize)]
-struct Finding {
+pub(super) struct Finding {
     level: &'static str,
     code: &'static str,
     file: String,
@@ -169,13 +251,18 @@ fn write_lines(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Write)
 
 fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
     let Finding { level, code, path, message, hint, .. } = finding;
-    writeln!(out, "  {path}")?;
+    if !path.is_empty() {
+        writeln!(out, "  {path}")?;
+    }
     writeln!(out, "    {level} [{code}] {message}")?;
     writeln!(out, "    hint: {hint}")
 }
 
 /// The findings under the names of their files.
-fn write_findings(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write_findings(
+    findings: impl IntoIterator<Item = Finding>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut current = None;
     for finding in findings {
         if current.as_ref() != Some(&finding.file) {

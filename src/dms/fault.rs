@@ -1,0 +1,97 @@
+//! Why a file about DMS cannot be understood.
+
+use super::remark::{Level, Told};
+use crate::route::BadPattern;
+
+/// What keeps a file from being understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    /// It is larger than any that DMS takes.
+    #[error("the file has {size_bytes} bytes; {max_bytes} are the limit")]
+    TooLarge { size_bytes: usize, max_bytes: usize },
+    /// It is not JSON.
+    #[error("not JSON: {detail}")]
+    NotJson { detail: String },
+    /// It is JSON, and none of the shapes that are read here.
+    #[error("these are no {sought}: {found}")]
+    AnotherShape { sought: &'static str, found: String },
+    /// A field that must be there is not.
+    #[error("the field `{field}` is missing")]
+    MissingField { field: &'static str },
+    /// A value of another JSON type.
+    #[error("expected {expected}, found {found}")]
+    WrongType { expected: &'static str, found: &'static str },
+    /// An action that selection rules do not have.
+    #[error("unknown rule-action `{given}`")]
+    UnknownAction { given: String },
+    /// A pattern that DMS would not understand.
+    #[error("bad pattern `{given}`: {reason}")]
+    BadPattern { given: String, reason: BadPattern },
+    /// An `explicit` rule with `%` in its names.
+    #[error("the rule is `explicit`, and `{given}` has a wildcard, which stands for itself there")]
+    ExplicitWildcard { given: String },
+    /// Two rules have one id.
+    #[error("the rule-id {id} is taken by {other}")]
+    DuplicateId { id: String, other: String },
+    /// Not one rule includes anything.
+    #[error("no rule includes a table, so the task writes nothing")]
+    SelectsNothing,
+}
+
+impl Told for Fault {
+    fn level(&self) -> Level {
+        match self {
+            Self::TooLarge { .. }
+            | Self::NotJson { .. }
+            | Self::AnotherShape { .. }
+            | Self::MissingField { .. }
+            | Self::WrongType { .. }
+            | Self::UnknownAction { .. }
+            | Self::BadPattern { .. }
+            | Self::ExplicitWildcard { .. }
+            | Self::SelectsNothing => Level::Error,
+            Self::DuplicateId { .. } => Level::Warning,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "dms.too_large",
+            Self::NotJson { .. } => "dms.not_json",
+            Self::AnotherShape { .. } => "dms.another_shape",
+            Self::MissingField { .. } => "dms.missing_field",
+            Self::WrongType { .. } => "dms.wrong_type",
+            Self::UnknownAction { .. } => "dms.unknown_action",
+            Self::BadPattern { .. } => "dms.bad_pattern",
+            Self::ExplicitWildcard { .. } => "dms.explicit_wildcard",
+            Self::DuplicateId { .. } => "dms.duplicate_id",
+            Self::SelectsNothing => "dms.selects_nothing",
+        }
+    }
+
+    fn remedy(&self) -> String {
+        match self {
+            Self::TooLarge { .. } => "give the table mappings of one task, or one endpoint's settings, alone".to_owned(),
+            Self::NotJson { .. } => {
+                "give the file as DMS or the AWS CLI has it: JSON, with nothing before or behind it".to_owned()
+            }
+            Self::AnotherShape { sought, .. } => match *sought {
+                "table mappings" => "give `{ \"rules\": [ … ] }`, or what `aws dms describe-replication-tasks` prints",
+                "task settings" => "give the task settings as JSON, or what `aws dms describe-replication-tasks` prints",
+                _ => "give what `aws dms describe-endpoints` prints, one of its endpoints, or the S3Settings alone",
+            }
+            .to_owned(),
+            Self::MissingField { field } => format!("write `{field}`, as DMS asks for it"),
+            Self::WrongType { expected, .. } => format!("write {expected}"),
+            Self::UnknownAction { .. } => {
+                "a selection rule has `include`, `exclude` or `explicit`; a transformation one of DMS's actions".to_owned()
+            }
+            Self::BadPattern { reason, .. } => reason.remedy().to_owned(),
+            Self::ExplicitWildcard { .. } => "write `include`, or the name of one table".to_owned(),
+            Self::DuplicateId { .. } => "give each rule an id of its own; DMS asks for it".to_owned(),
+            Self::SelectsNothing => {
+                "add a selection rule that includes; `dms2bq dms-rules` writes them from the mapping".to_owned()
+            }
+        }
+    }
+}
