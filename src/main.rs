@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
-use dms2bq::entry::{assemble, check, diff, dms_rules, emulator, explain, load, local, publish};
+use dms2bq::entry::{
+    assemble, check, diff, dms_rules, doctor, emulator, explain, load, local, probe, publish,
+};
 use dms2bq::route::{MappingFile, Mappings};
 use dms2bq::telemetry;
 
@@ -42,6 +44,8 @@ enum Command {
     Diff(diff::DiffArgs),
     Publish(publish::PublishArgs),
     Load(load::LoadArgs),
+    Doctor(doctor::DoctorArgs),
+    Probe(probe::ProbeArgs),
     Emulator(emulator::EmulatorArgs),
     /// Print a script that completes dms2bq's commands in your shell
     ///
@@ -83,6 +87,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(match command {
         Command::Local(args) => local::run(args, &Config::from_env()?).await,
         Command::Load(args) => load::run(args, &Config::from_env()?).await,
+        Command::Doctor(args) => doctor::run(&args, &Config::from_env()?).await?,
+        Command::Probe(args) => probe::run(&args, &Config::from_env()?).await?,
         Command::Explain(args) => {
             let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;

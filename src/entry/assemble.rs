@@ -49,8 +49,20 @@ async fn pipeline(
     sdk_config: &SdkConfig,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<Pipeline> {
-    let warehouse = BigQuery::new(google_settings(config, sdk_config)?, Arc::clone(&clock)).await?;
+    let warehouse = bigquery(config, sdk_config, Arc::clone(&clock)).await?;
     Ok(Pipeline::new(Arc::new(aws::S3::new(sdk_config)), Arc::new(warehouse), clock))
+}
+
+/// BigQuery, as the environment says how to reach it and who we are there. It connects to nothing yet.
+///
+/// # Errors
+/// What is wrong with the settings for Google, in words.
+pub async fn bigquery(
+    config: &Config,
+    sdk_config: &SdkConfig,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<BigQuery> {
+    Ok(BigQuery::new(google_settings(config, sdk_config)?, clock).await?)
 }
 
 /// How BigQuery is reached: who we are there comes from the environment, who we are in AWS from the SDK.

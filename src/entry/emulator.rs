@@ -82,7 +82,8 @@ fn announce(url: &str) {
     let _unread = writeln!(std::io::stderr(), "{help}");
 }
 
-async fn stop_signal() {
+/// Waits until somebody asks the process to end.
+pub(super) async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::tidy::{files_with_suffix, text_of, without_unit_tests};
 
 /// The nouns that codes begin with.
-const NOUNS: [&str; 17] = [
-    "bug", "config", "dms", "emulator", "endpoint", "event", "folder", "job", "key", "mapping", "mappings",
-    "object", "outcome", "queue", "route", "sign_in", "task",
+const NOUNS: [&str; 18] = [
+    "bug", "config", "dms", "doctor", "emulator", "endpoint", "event", "folder", "job", "key", "mapping",
+    "mappings", "object", "outcome", "queue", "route", "sign_in", "task",
 ];
 
 /// Spelled like codes, and none: names of calls.

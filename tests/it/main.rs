@@ -14,6 +14,8 @@ mod cases_mappings;
 mod cases_routes;
 mod corpora;
 mod clouds;
+#[cfg(feature = "cli")]
+mod doctor;
 mod environment;
 #[cfg(feature = "cli")]
 mod dms_properties;
@@ -42,6 +44,8 @@ mod objects;
 mod outage;
 mod pace;
 mod plans;
+#[cfg(feature = "cli")]
+mod probe;
 mod published_mappings;
 #[path = "../support/process/mod.rs"]
 mod process;

@@ -33,7 +33,7 @@ def localstack(port: int, home: Path):
     command = [str(tools.python("localstack")), str(HERE / "localstack_on_loopback.py")]
     environment = {
         "GATEWAY_LISTEN": f"127.0.0.1:{port}",
-        "SERVICES": "s3,sqs,sts",
+        "SERVICES": "s3,sqs,lambda,sts,iam,events",
         # Queue URLs of the default kind name a host that does not resolve here.
         "SQS_ENDPOINT_STRATEGY": "path",
         "OVERRIDE_IN_DOCKER": "0",

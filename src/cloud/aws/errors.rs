@@ -141,11 +141,17 @@ pub(super) fn rejected(call: &'static str, detail: impl Into<String>) -> Objects
 }
 
 /// An error and what caused it, in one line. The SDK puts no credentials, signatures or headers there.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let links = std::iter::successors(Some(error), |&link| link.source());
     let mut texts: Vec<String> = links.map(ToString::to_string).collect();
     texts.dedup();
     quote(&texts.join(": "))
+}
+
+/// Whether a call failed because there are no credentials to sign it with.
+#[cfg(feature = "cli")]
+pub(crate) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    find_credentials_error(error).is_some()
 }
 
 fn find_credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {

@@ -8,7 +8,7 @@
 //! | [`mappings`] | the mapping files of `s3://bucket/prefix` |
 
 mod answer;
-mod errors;
+pub(crate) mod errors;
 pub mod mappings;
 mod s3;
 mod sqs;
@@ -107,7 +107,7 @@ fn stalled_streams(grace: Duration) -> StalledStreamProtectionConfig {
 
 /// The address that stands in for a service of AWS, named for this service (`AWS_ENDPOINT_URL_S3`) or for all
 /// (`AWS_ENDPOINT_URL`).
-fn endpoint_override(config: &SdkConfig, service_id: &str) -> Option<String> {
+pub(crate) fn endpoint_override(config: &SdkConfig, service_id: &str) -> Option<String> {
     let key = ServiceConfigKey::builder()
         .service_id(service_id)
         .env("AWS_ENDPOINT_URL")

@@ -43,7 +43,7 @@ impl S3 {
     }
 
     /// The SDK's client below, for what is not part of [`Objects`].
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 

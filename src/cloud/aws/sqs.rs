@@ -34,6 +34,12 @@ impl Sqs {
         Self { client: Client::new(config), endpoint: endpoint_override(config, "SQS") }
     }
 
+    /// The SDK's client below, for what is not part of [`Queue`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The queue's URL. Lambda tells the queue's ARN alone, and to ask for the URL would cost a call and a
     /// permission; its form has been the same since 2012
     /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-queue-message-identifiers.html>).

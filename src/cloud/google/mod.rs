@@ -13,6 +13,8 @@ pub mod identity;
 mod impersonation;
 mod parts;
 mod read;
+#[cfg(feature = "cli")]
+pub mod rest;
 mod settings;
 pub mod sign_in;
 mod source;
@@ -70,6 +72,12 @@ impl BigQuery {
             .await
             .map_err(|error| ClientError(Box::new(error)))?;
         Ok(Self { http, client })
+    }
+
+    /// The API as it is, for those who ask what the pipeline never asks.
+    #[cfg(feature = "cli")]
+    pub fn rest(&self) -> rest::Rest {
+        rest::Rest::new(self.http.clone())
     }
 }
 

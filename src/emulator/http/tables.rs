@@ -24,8 +24,8 @@ use crate::emulator::values::StampFormat;
 const PAGE_MAX_BYTES: u64 = 10_000_000;
 const PAGE_MAX_ROWS: u64 = 50_000;
 
-/// What of a table resource is kept as it is given.
-const KEPT_AS_GIVEN: [&str; 3] = ["labels", "description", "friendlyName"];
+/// What of a table resource is kept as it is given. Nothing expires here: the time is told, and nobody acts on it.
+const KEPT_AS_GIVEN: [&str; 4] = ["labels", "description", "friendlyName", "expirationTime"];
 /// What is read, or is of no consequence in a request.
 const READ: [&str; 8] = [
     "kind",

@@ -114,7 +114,7 @@ async fn what_a_table_cannot_be_is_refused() {
     };
     let cases = [
         (json!({ "view": { "query": "SELECT 1" } }), 501, "notImplemented", "without view"),
-        (json!({ "expirationTime": "1" }), 501, "notImplemented", "without expirationTime"),
+        (json!({ "rangePartitioning": {} }), 501, "notImplemented", "without rangePartitioning"),
         (json!({ "timePartitioning": { "type": "WEEK" } }), 400, "invalid", "WEEK"),
         (
             json!({ "timePartitioning": { "type": "DAY", "field": "d" } }),
