@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::mapping::{self, Draft, Matcher};
 use super::nearest::nearest;
+use super::pattern::Pattern;
 use super::problem::{MappingFault, MappingProblem, MappingProblems};
 use super::resolve::{self, Landing, RouteError, Specificity};
 
@@ -94,9 +95,9 @@ fn shared_chars(a: &str, b: &str) -> usize {
 /// Finds the rules of which neither goes before the other although one table can match both. Excludes
 /// go before all others, and whichever of two excludes wins, the table is excluded.
 fn find_ambiguous(file: &str, matchers: &[Matcher], problems: &mut Vec<MappingProblem>) {
-    let mut equals: HashMap<Specificity, Vec<&Matcher>> = HashMap::new();
+    let mut equals: HashMap<Rivals, Vec<&Matcher>> = HashMap::new();
     for rule in matchers.iter().filter(|rule| !rule.excludes) {
-        let earlier = equals.entry(Specificity::of(&rule.schema, &rule.table)).or_default();
+        let earlier = equals.entry(Rivals::of(rule)).or_default();
         if let Some((other, example)) = earlier.iter().find_map(|other| Some((other, common(rule, other)?))) {
             let fault = MappingFault::AmbiguousRules {
                 this: format!("{}.{}", rule.schema, rule.table),
@@ -108,6 +109,26 @@ fn find_ambiguous(file: &str, matchers: &[Matcher], problems: &mut Vec<MappingPr
             problems.push(MappingProblem::new(file, format!("$.tables[{}]", rule.index), fault));
         }
         earlier.push(rule);
+    }
+}
+
+/// The rules that one has to be compared with: those as specific as it, and with the same names where it has names.
+/// Without the names, ten thousand tables by name would be fifty million comparisons, at each start of a worker.
+#[derive(PartialEq, Eq, Hash)]
+struct Rivals {
+    specificity: Specificity,
+    schema: Option<String>,
+    table: Option<String>,
+}
+
+impl Rivals {
+    fn of(rule: &Matcher) -> Self {
+        let name = |pattern: &Pattern| pattern.is_literal().then(|| pattern.common_name(pattern)).flatten();
+        Self {
+            specificity: Specificity::of(&rule.schema, &rule.table),
+            schema: name(&rule.schema),
+            table: name(&rule.table),
+        }
     }
 }
 
