@@ -3,6 +3,8 @@
 use super::{MAX_MAPPING_BYTES, VersionId};
 use crate::cloud::{CallError, ObjectsError};
 
+const GRANT_OR_CREATE: &str = "Give the role s3:ListBucket on the bucket and s3:GetObject on the prefix, and see that the bucket exists.";
+
 /// Why mappings could not be read from S3.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingsError {
@@ -116,8 +118,14 @@ impl MappingsError {
             Self::Changing { .. } => {
                 "Nothing, if it passes: it is read again. `dms2bq publish` changes all files at once."
             }
-            Self::Unreadable { .. } => {
-                "Give the role s3:ListBucket on the bucket and s3:GetObject on the prefix, and see that the bucket exists."
+            Self::Unreadable { source: ObjectsError::Call(call), .. } if call.may_be_repeated() => {
+                "S3 gave no answer that helps: try again; if it lasts, look at the network, AWS_REGION and AWS_ENDPOINT_URL."
+            }
+            Self::Unreadable { source: ObjectsError::Call(call), .. } => {
+                call.without_aws_credentials().unwrap_or(GRANT_OR_CREATE)
+            }
+            Self::Unreadable { source: ObjectsError::Missing | ObjectsError::Replaced, .. } => {
+                GRANT_OR_CREATE
             }
         }
     }
