@@ -24,6 +24,12 @@ pub enum MappingsError {
         /// How many may be there.
         limit: usize,
     },
+    /// Versions were published there, and nothing says which of them is in force.
+    #[error("{address} is gone")]
+    CurrentGone {
+        /// Where it was.
+        address: String,
+    },
     /// A file is larger than any mapping.
     #[error("{address} has {size_bytes} bytes, and a mapping has {MAX_MAPPING_BYTES} at most")]
     TooLarge {
@@ -87,6 +93,7 @@ impl MappingsError {
             Self::NoEtag { .. } => "mapping.no_etag",
             Self::NotUtf8 { .. } => "mapping.not_utf8",
             Self::BadCurrent { .. } => "mapping.bad_current",
+            Self::CurrentGone { .. } => "mapping.current_gone",
             Self::Damaged { .. } => "mapping.version_damaged",
             Self::Changing { .. } => "mapping.changing",
             Self::Unreadable { .. } => "mapping.unreadable",
@@ -110,6 +117,10 @@ impl MappingsError {
             Self::BadCurrent { .. } => {
                 "CURRENT is written by `dms2bq publish` and by nobody else: delete it and publish again, or run the \
                  dms2bq that wrote it."
+            }
+            Self::CurrentGone { .. } => {
+                "Publish again. Files beside `versions/` are of the time before the first publication, and are not taken \
+                 for what was published."
             }
             Self::Damaged { .. } => {
                 "Somebody changed, added or deleted a file of a published version. Delete the version's folder and \
@@ -151,6 +162,7 @@ impl MappingsError {
             | Self::NoEtag { .. }
             | Self::NotUtf8 { .. }
             | Self::BadCurrent { .. }
+            | Self::CurrentGone { .. }
             | Self::Damaged { .. } => false,
         }
     }
