@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,10 +95,17 @@ def osls(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
         )
 
 
-def packaged(parameters: dict, folder: Path = ROOT) -> tuple[dict, dict]:
-    """What the framework would deploy: the template, and the parameters that it hands to CloudFormation."""
+def packaged(parameters: dict) -> tuple[dict, dict]:
+    """What the framework would deploy: the template, and the parameters that it hands to CloudFormation.
+
+    In a copy, since the framework writes beside its file, and two at once would be in each other's way.
+    """
     given = [f"--param={name}={value}" for name, value in (OWN | parameters).items() if value]
     with tempfile.TemporaryDirectory() as out:
+        folder = Path(out) / "service"
+        folder.mkdir()
+        for file in ("serverless.yml", "template.yaml"):
+            shutil.copy(ROOT / file, folder)
         done = osls("package", "--package", out, *given, folder=folder)
         assert done.returncode == 0, done.stdout + done.stderr
         template = json.loads((Path(out) / "cloudformation-template-update-stack.json").read_text())
