@@ -10,7 +10,8 @@ use super::arriving::{arriving, is_wide};
 use super::difference::{Difference, TableName, Wide};
 use super::index::ByTable;
 use super::remark::{Remark, Told};
-use super::task::{Selection, Task, TaskRule, Transformation};
+use super::rule::TaskRule;
+use super::task::{Selection, Task, Transformation};
 use crate::route::apart::{Change, Effort, TooManyWays, names_apart};
 use crate::route::{Landing, Pattern, RuleName, TableRule};
 
@@ -21,7 +22,7 @@ pub fn compare(tasks: &[Task], landing: &Landing) -> Vec<Remark> {
         let file = tasks.first().map(Task::file).unwrap_or_default();
         return vec![Remark::new(file, "$.rules", &Difference::TooManyWays)];
     }
-    let mut remarks = comparison.into_remarks();
+    let mut remarks = comparison.remarks;
     remarks.extend(tasks.iter().flat_map(|task| look_at_parallel_load(task, landing)));
     sorted(remarks, landing.file())
 }
@@ -424,10 +425,6 @@ impl<'c> Comparison<'c> {
         if self.said.insert((difference.code(), file.to_owned(), path.to_owned(), about)) {
             self.remarks.push(Remark::new(file, path, difference));
         }
-    }
-
-    fn into_remarks(self) -> Vec<Remark> {
-        self.remarks
     }
 }
 

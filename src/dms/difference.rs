@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::arriving::{Patterns, escaped};
 use super::remark::{Level, Told};
-use super::task::{Arrival, TaskRule};
+use super::rule::TaskRule;
+use super::task::Arrival;
 use crate::route::RuleName;
 
 /// A table by its two names.
@@ -46,11 +47,11 @@ pub(super) struct Wide {
 impl Wide {
     fn taken(&self) -> String {
         match self.rules {
-            0 => "none of them".to_owned(),
-            1 if self.are_listed => "lists one".to_owned(),
-            many if self.are_listed => format!("lists {many}"),
-            1 => "has one rule for some of them".to_owned(),
-            many => format!("has {many} rules for some of them"),
+            0 => "takes none of them: each".to_owned(),
+            1 if self.are_listed => "lists one: a new one".to_owned(),
+            many if self.are_listed => format!("lists {many}: a new one"),
+            1 => "has one rule for some of them: a new one".to_owned(),
+            many => format!("has {many} rules for some of them: a new one"),
         }
     }
 }
@@ -82,7 +83,7 @@ pub(super) enum Difference {
         by_underscore: bool,
     },
     /// DMS writes whatever a pattern takes, and no rule of the mapping takes all of it.
-    #[error("{rule} takes {wide}, and {mapping} {}: a new one (say {example}, a made-up name) would be refused", wide.taken())]
+    #[error("{rule} takes {wide}, and {mapping} {} (say {example}, a made-up name) would be refused", wide.taken())]
     WideUnrouted { rule: TaskRule, example: TableName, mapping: String, wide: Wide },
     /// DMS writes it under another name than the mapping means.
     #[error(

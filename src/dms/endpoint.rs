@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::fault::{Fault, TARGET_IN_S3};
 use super::node::{Node, Reader, described, shortened};
 use super::remark::Remark;
+use crate::key::{DateFolders, Delimiter, Sequence};
 use crate::route::{Landing, Mappings};
 
 /// The time zone of an endpoint that has no DatePartitionTimezone.
@@ -237,4 +238,18 @@ fn is_same(a: &str, b: &str) -> bool {
         other => other.to_owned(),
     };
     plain(a) == plain(b)
+}
+
+/// The shape of the date folders, or what is unknown about it.
+pub(super) fn date_folders(endpoint: &Endpoint) -> Result<DateFolders, String> {
+    let sequence = endpoint.get("DatePartitionSequence").unwrap_or(Sequence::Yyyymmdd.as_str());
+    let delimiter = endpoint.get("DatePartitionDelimiter").unwrap_or(Delimiter::Slash.as_str());
+    let is_it = |given: &str, known: &str| given.eq_ignore_ascii_case(known);
+    let found = Sequence::ALL.into_iter().find(|known| is_it(sequence, known.as_str()));
+    let between = Delimiter::ALL.into_iter().find(|known| is_it(delimiter, known.as_str()));
+    match (found, between) {
+        (Some(sequence), Some(delimiter)) => Ok(DateFolders { sequence, delimiter }),
+        (None, _) => Err(sequence.to_owned()),
+        (_, None) => Err(delimiter.to_owned()),
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Sources: the DMS user guide's page on S3 as a target, the API reference of S3Settings, and BigQuery's page on quotas.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, date_folders};
 use super::node::shortened;
 use super::quota::{self, Load, grouped};
 use super::remark::{Level, Remark, Told};
@@ -102,7 +102,9 @@ enum Advice {
         mapping: String,
         enough_s: u64,
     },
-    #[error("{setting} is {given}, which is no number of {unit}; the sums here are made with {counted}")]
+    #[error(
+        "{setting} is `{given}`, which is no number of {unit}; the sums here are made with DMS's default, {counted}"
+    )]
     NotANumber { setting: &'static str, given: String, unit: &'static str, counted: String },
     #[error(
         "CdcMinFileSize is {size_kb} KB: a table that changes by more than {rate_kb} KB a second gets files more often than every {interval_s} s, and the sums above no longer hold"
@@ -225,7 +227,7 @@ impl Found<'_> {
         for (setting, unit, default) in numbers {
             let Some(given) = self.endpoint.get(setting) else { continue };
             if self.endpoint.number(setting).is_none() {
-                let (given, counted) = (shortened(given), format!("{}, DMS's default", grouped(default)));
+                let (given, counted) = (shortened(given), grouped(default));
                 self.say(setting, &Advice::NotANumber { setting, given, unit, counted });
             }
         }
@@ -378,22 +380,6 @@ impl Found<'_> {
 
 fn is_word(given: &str, word: &str) -> bool {
     given.to_lowercase().replace('_', "-") == word
-}
-
-/// The shape of the date folders, or what is unknown about it.
-fn date_folders(endpoint: &Endpoint) -> Result<DateFolders, String> {
-    use crate::key::{Delimiter, Sequence};
-
-    let sequence = endpoint.get("DatePartitionSequence").unwrap_or(Sequence::Yyyymmdd.as_str());
-    let delimiter = endpoint.get("DatePartitionDelimiter").unwrap_or(Delimiter::Slash.as_str());
-    let is_it = |given: &str, known: &str| given.eq_ignore_ascii_case(known);
-    let found = Sequence::ALL.into_iter().find(|known| is_it(sequence, known.as_str()));
-    let between = Delimiter::ALL.into_iter().find(|known| is_it(delimiter, known.as_str()));
-    match (found, between) {
-        (Some(sequence), Some(delimiter)) => Ok(DateFolders { sequence, delimiter }),
-        (None, _) => Err(sequence.to_owned()),
-        (_, None) => Err(delimiter.to_owned()),
-    }
 }
 
 impl Told for Advice {
