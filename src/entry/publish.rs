@@ -280,7 +280,9 @@ impl Publisher<'_> {
         }
         Ok(match error {
             PublishError::Conflict { .. } | PublishError::NothingBefore { .. } => ExitCode::FAILURE,
-            PublishError::Mappings(_) | PublishError::Unwritable { .. } => ExitCode::from(EXIT_COULD_NOT),
+            PublishError::Mappings(_) | PublishError::Unwritable { .. } | PublishError::Unsure { .. } => {
+                ExitCode::from(EXIT_COULD_NOT)
+            }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! `dms2bq doctor`: is every hop as it has to be, and what to do about each that is not?
 //!
-//! [`look`] asks, [`facts`] keeps what was answered, [`judge`] says what it means, and [`report`] tells it. Only the first of
+//! `look` asks, [`facts`] keeps what was answered, [`judge`] says what it means, and `report` tells it. Only the first of
 //! them touches the world.
 
 pub mod facts;

@@ -85,6 +85,12 @@ pub async fn run(args: LocalArgs, config: &Config) -> ExitCode {
 
 async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     let ground = Ground::read(&args.dir, args.mappings.as_deref(), fallback_mappings(config))?;
+    anyhow::ensure!(
+        !ground.objects.is_empty(),
+        "there is nothing to load below {}: it holds buckets as folders (BUCKET/dms/schema/table/LOAD00000001.parquet), and \
+         mappings/",
+        args.dir.display()
+    );
     let warehouse_folder = args.warehouse.clone().unwrap_or_else(|| state_folder(&args.dir));
     let options = emulator::Options {
         port: args.port,

@@ -1,6 +1,6 @@
 //! `dms2bq probe`: asks the real services what `docs/verified.md` takes for granted.
 //!
-//! Each open row of that page is a small [`Experiment`](experiment::Experiment) in a scratch dataset, bucket prefix and queue,
+//! Each open row of that page is a small [`Experiment`] in a scratch dataset, bucket prefix and queue,
 //! or stands in [`catalog::FOR_A_PERSON`] with the reason. An experiment knows what the code assumes, and says whether it is so.
 
 mod ask;
