@@ -17,6 +17,7 @@ use crate::cloud::clock::{Clock, SystemClock};
 use crate::entry::check::{self, CheckFormat, Verdict};
 use crate::entry::explain::OutputFormat;
 use crate::entry::mapping_files::read_local;
+use crate::entry::stdout::stdout;
 use crate::outcome::record::Chain;
 use crate::route::{MappingFile, Mappings};
 
@@ -104,7 +105,7 @@ pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         note: args.note,
         format: args.format,
     };
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     Ok(publisher.publish(what, &mut out).await?)
 }
 

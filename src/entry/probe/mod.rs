@@ -21,6 +21,7 @@ use self::news::{Folder, News};
 use super::assemble;
 use super::check::CheckFormat;
 use super::emulator::stop_signal;
+use super::stdout::stdout;
 use crate::cloud::aws::sdk_config;
 use crate::cloud::clock::SystemClock;
 use crate::config::Config;
@@ -72,7 +73,7 @@ pub struct ProbeArgs {
 /// # Errors
 /// It cannot begin: a name that is none, no such dataset, no credentials.
 pub async fn run(args: &ProbeArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let out = &mut io::stdout();
+    let out = &mut stdout();
     if args.list {
         report::list(out)?;
         return Ok(ExitCode::SUCCESS);
