@@ -194,7 +194,7 @@ pub fn generate(landing: &Landing, kept: &Kept, extras: Extras) -> Result<Genera
         }
     }
     texts.extend(kept.others.iter().cloned());
-    texts.extend(extra_rules(extras, &mut ids));
+    texts.extend(extra_rules(extras.beside(&kept.others), &mut ids));
     remarks.extend(left_out(kept, &taken_over));
     let parallel = kept.task.iter().flat_map(|task| look_at_parallel_load(task, landing));
     remarks.extend(parallel.map(Remark::into_warning));
@@ -259,6 +259,24 @@ fn new_id(content: &[&str], ids: &mut HashSet<String>) -> String {
 }
 
 /// Rules about columns, which no mapping speaks of.
+impl Extras {
+    /// What is still to be added where these rules are kept: what they say already, a second run must not say again.
+    fn beside(self, kept_rules: &[String]) -> Self {
+        let says = |is_said: &dyn Fn(&serde_json::Value) -> bool| {
+            kept_rules.iter().filter_map(|text| serde_json::from_str(text).ok()).any(|rule| is_said(&rule))
+        };
+        let adds_sequence = |rule: &serde_json::Value| {
+            rule["rule-action"] == "add-column"
+                && rule["expression"].as_str().is_some_and(|text| text.contains("$AR_H_CHANGE_SEQ"))
+        };
+        let adds_images = |rule: &serde_json::Value| rule["rule-action"] == "add-before-image-columns";
+        Self {
+            change_sequence: self.change_sequence && !says(&adds_sequence),
+            before_image_keys: self.before_image_keys && !says(&adds_images),
+        }
+    }
+}
+
 fn extra_rules(extras: Extras, ids: &mut HashSet<String>) -> Vec<String> {
     let mut rule = |action: &str, rest: &str| {
         let id = new_id(&[action], ids);
