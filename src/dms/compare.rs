@@ -7,10 +7,10 @@
 use std::collections::{HashMap, HashSet};
 
 use super::difference::{Difference, TableName};
-use super::index::ByTable;
 use super::remark::{Remark, Told};
 use super::task::{Selection, Task, TaskRule, Transformation};
 use crate::route::apart::{Change, Effort, TooManyWays, names_apart};
+use crate::route::index::ByTable;
 use crate::route::{Landing, Pattern, RuleName, TableRule};
 
 /// Every difference between the tasks that write below one landing prefix, all of them together, and its mapping.

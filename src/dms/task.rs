@@ -6,11 +6,11 @@ use std::fmt;
 use serde_json::Value;
 
 use super::fault::Fault;
-use super::index::ByTable;
 use super::node::{Node, Reader, described, shortened};
 use super::remark::Remark;
 use crate::route::Pattern;
 use crate::route::apart::Change;
+use crate::route::index::ByTable;
 
 /// A rule of a task, as people find it again.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
