@@ -147,7 +147,7 @@ fn a_listing_is_read_in_each_form_that_people_have() {
              VERSIONS\t\"tag\"\tTrue\te\t2022-12-01T09:30:15+00:00\t1\tSTANDARD\tnull\n",
             &["?:a b/c", "?:d", "?:e"],
         ),
-        ("a\tb c\td\nNone\ne\tf", &["?:a", "?:b c", "?:d", "?:e", "?:f"]),
+        ("a\tb c\td\t\nNone\ne\tf", &["?:a", "?:b c", "?:d", "?:e", "?:f"]),
         ("arn:aws:s3:::bucket/a", &["bucket:a"]),
         (
             "https://bucket.s3.eu-west-1.amazonaws.com/a%20b+c\nhttps://with.dots.s3.amazonaws.com/d?versionId=7\n\

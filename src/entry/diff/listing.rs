@@ -250,7 +250,7 @@ fn take_columns(line: &str, take: &mut Taker<'_>, bad: &Bad<'_>) -> Result<(), L
             "CHECKSUMALGORITHM" | "OWNER" | "RESTORESTATUS" | "COMMONPREFIXES" | "DELETEMARKERS"
             | "REQUESTCHARGED",
         ) => Ok(()),
-        _ => line.split('\t').try_for_each(|name| take_name(name, take, bad)),
+        _ => line.split('\t').filter(|name| !name.is_empty()).try_for_each(|name| take_name(name, take, bad)),
     }
 }
 
