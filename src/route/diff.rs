@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::apart::{Effort, TooManyWays};
+use super::apart::TooManyWays;
 use super::mapping::{Action, Matcher, Rule, Target};
 use super::resolve::Specificity;
 use super::ways::{Side, Way, ways};
@@ -284,7 +284,7 @@ fn tables(old: Option<&Landing>, new: Option<&Landing>) -> (Vec<TableChange>, bo
         let change = change(at_names(old_rule, name), at_names(new_rule, name));
         changes.extend(change.map(|change| TableChange { tables: shown(key), ..change }));
     }
-    let ways = ways(&old_side, &new_side, &mut Effort::default());
+    let ways = ways(&old_side, &new_side);
     let is_exact = ways.is_ok();
     match ways {
         Ok(ways) => {

@@ -52,24 +52,30 @@ impl<'m> Side<'m> {
 /// For each pair of rules, one of either side, that decide about one and the same name: a name of which they do.
 ///
 /// Rules for a single name are not among them, and neither is that name: of it one can ask. That spares the walk through
-/// thousands of tables that are named one by one.
+/// thousands of tables that are named one by one. If the walk is too long still, a rule such as `order_item` counts as one
+/// for that name, which whoever writes it means, though DMS reads `_` as any character.
 ///
 /// # Errors
-/// [`TooManyWays`] when `effort` is used up.
-pub(super) fn ways<'m>(
+/// [`TooManyWays`] when there are too many even then.
+pub(super) fn ways<'m>(old: &Side<'m>, new: &Side<'m>) -> Result<Vec<Way<'m>>, TooManyWays> {
+    exact_ways(old, new).or_else(|TooManyWays| ways_without(old, new, is_meant_for_one))
+}
+
+fn exact_ways<'m>(old: &Side<'m>, new: &Side<'m>) -> Result<Vec<Way<'m>>, TooManyWays> {
+    let is_finite = |rule: &&&Rule| is_finite(rule) && !is_of_one(rule);
+    let finite: Vec<&Rule> = old.rules.iter().chain(&new.rules).filter(is_finite).copied().collect();
+    // A pattern without `%` may have all its names taken by rules for single ones, which then count.
+    ways_without(old, new, |rule| is_of_one(rule) && !finite.iter().any(|other| overlap(rule, other)))
+}
+
+fn ways_without<'m>(
     old: &Side<'m>,
     new: &Side<'m>,
-    effort: &mut Effort,
+    is_left_out: impl Fn(&Rule) -> bool,
 ) -> Result<Vec<Way<'m>>, TooManyWays> {
-    let finite: Vec<&Rule> = old
-        .rules
-        .iter()
-        .chain(&new.rules)
-        .filter(|rule| is_finite(rule) && !is_of_one(rule))
-        .copied()
-        .collect();
-    // A pattern without `%` may have all its names taken by rules for single ones, which then count.
-    let is_left_out = |rule: &Rule| is_of_one(rule) && !finite.iter().any(|other| overlap(rule, other));
+    let is_left_out = &is_left_out;
+    let mut effort = Effort::default();
+    let effort = &mut effort;
     let (old, new) = (old.without(is_left_out), new.without(is_left_out));
     let rules: Vec<&Rule> = old.rules.iter().chain(&new.rules).copied().collect();
     let mut seen = HashSet::new();
@@ -93,7 +99,7 @@ pub(super) fn ways<'m>(
 /// of those. `None` when that cannot be told in reasonable time.
 pub(super) fn idle(landing: &Landing) -> Option<Vec<(&Rule, &Rule)>> {
     let (side, nobody) = (Side::of(Some(landing)), Side::of(None));
-    let ways = ways(&side, &nobody, &mut Effort::default()).ok()?;
+    let ways = exact_ways(&side, &nobody).ok()?;
     let deciding: HashSet<usize> =
         ways.iter().filter_map(|way| way.old).map(|rule| rule.matcher.index).collect();
     let idle =
@@ -107,6 +113,10 @@ pub(super) fn idle(landing: &Landing) -> Option<Vec<(&Rule, &Rule)>> {
 
 fn is_of_one(rule: &Rule) -> bool {
     rule.matcher.schema.is_literal() && rule.matcher.table.is_literal()
+}
+
+fn is_meant_for_one(rule: &Rule) -> bool {
+    rule.matcher.schema.meant_name().is_some() && rule.matcher.table.meant_name().is_some()
 }
 
 fn is_finite(rule: &Rule) -> bool {

@@ -115,6 +115,22 @@ fn ten_thousand_tables_by_name_are_compared_in_no_time_beside_a_pattern() {
     assert_eq!((change.tables.as_str(), change.kind), ("game.%", TableChangeKind::Rerouted));
 }
 
+#[test]
+fn thousands_of_names_with_underscores_do_not_hide_what_a_pattern_takes() {
+    let name = |n: usize| format!("t{n}_a_b_c_d_e_f");
+    let rules = |last: (&str, &str)| {
+        let mut rules: Vec<_> = (0..1_500).map(|n| (name(n), false, "{table}".to_owned())).collect();
+        rules.push(("%".to_owned(), false, "rest_{table}".to_owned()));
+        rules.push((last.0.to_owned(), false, last.1.to_owned()));
+        try_mappings(&rules, "bucket").unwrap()
+    };
+    let (old, new) = (rules(("log%", "{table}")), rules(("logs%", "{table}")));
+    let diff = MappingsDiff::between(old.landings(), new.landings());
+    let [mapping] = diff.mappings.as_slice() else { panic!("{} mappings", diff.mappings.len()) };
+    let changes: Vec<_> = mapping.tables.iter().map(|change| (change.tables.as_str(), change.kind)).collect();
+    assert_eq!((mapping.is_exact, changes), (true, vec![("game.log%", TableChangeKind::Rerouted)]));
+}
+
 // ---- listings ----
 
 /// What a listing holds: each key, with its bucket if it is told.
