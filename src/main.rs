@@ -1,11 +1,12 @@
 //! `dms2bq`, the command line.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use dms2bq::config::{Config, MappingsLocation};
+use dms2bq::entry::stdout::{is_closed, stdout};
 use dms2bq::entry::{
     assemble, check, diff, dms_rules, doctor, emulator, explain, load, local, probe, publish,
 };
@@ -14,6 +15,10 @@ use dms2bq::telemetry;
 
 /// The exit code of "could not even begin", as clap uses it for a command line it cannot read.
 const EXIT_USAGE: u8 = 2;
+
+/// The exit code of an answer that nobody read to its end: as of a program that the signal ends (128 + SIGPIPE), since
+/// what was cut off may have been an error.
+const EXIT_UNREAD: u8 = 141;
 
 /// Brings the Parquet files that AWS DMS writes to S3 into Google BigQuery: every row once.
 ///
@@ -70,6 +75,7 @@ async fn main() -> ExitCode {
     dms2bq::cloud::google::install_crypto();
     match run(cli.command).await {
         Ok(exit_code) => exit_code,
+        Err(error) if is_closed(&error) => ExitCode::from(EXIT_UNREAD),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(EXIT_USAGE)
@@ -92,7 +98,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => {
             let mappings = Mappings::parse(mapping_files(&Config::from_env()?.mappings).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;
-            explain::run(&args, &mappings, &mut io::stdin(), &mut io::stdout())?.into()
+            explain::run(&args, &mappings, &mut io::stdin(), &mut stdout())?.into()
         }
         Command::Check(args) => {
             let place = match &args.place {
@@ -100,17 +106,17 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 None => Config::from_env()?.mappings,
             };
             match place {
-                MappingsLocation::Local(path) => check::run(&args, &path, &mut io::stdout())?.into(),
+                MappingsLocation::Local(path) => check::run(&args, &path, &mut stdout())?.into(),
                 MappingsLocation::S3(_) => {
                     let files = mapping_files(&place).await?;
-                    check::report_with_dms(&args, files, &mut io::stdout())?.into()
+                    check::report_with_dms(&args, files, &mut stdout())?.into()
                 }
             }
         }
         Command::DmsRules(args) => {
             let mappings = Mappings::parse(mapping_files(&Config::from_env()?.mappings).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;
-            dms_rules::run(&args, &mappings, &mut io::stdout(), &mut io::stderr())?.into()
+            dms_rules::run(&args, &mappings, &mut stdout(), &mut io::stderr())?.into()
         }
         Command::Diff(args) => diff::run(&args).await?,
         Command::Publish(args) => publish::run(args).await?,
@@ -119,7 +125,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             ExitCode::SUCCESS
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dms2bq", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dms2bq", &mut script);
+            stdout().write_all(&script)?;
             ExitCode::SUCCESS
         }
     })

@@ -33,7 +33,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BUCKET = "acme-landing"
 MIB = 1024 * 1024
 DEADLINE_S = 900
-LAMBDA_BUILD = ["--no-default-features", "--profile", "lambda", "--bin", "bootstrap"]
+LAMBDA_BUILD = ["--no-default-features", "--profile", "lambda-release", "--bin", "bootstrap"]
 
 MAPPING = {
     "source": {"bucket": BUCKET, "bucket_folder": "dms"},
@@ -46,7 +46,7 @@ def main():
     arguments = parse_arguments()
     target = target_folder()
     programs = Programs(
-        bootstrap=arguments.bootstrap or build(target / "lambda/bootstrap", LAMBDA_BUILD),
+        bootstrap=arguments.bootstrap or build(target / "lambda-release/bootstrap", LAMBDA_BUILD),
         make=build(target / "debug/examples/make-samples", ["--example", "make-samples"]),
         dms2bq=None,
     )

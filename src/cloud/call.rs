@@ -90,7 +90,30 @@ pub enum CallError {
     },
 }
 
+/// How the failure begins where the AWS SDK found nothing to sign with.
+pub(crate) const NO_AWS_CREDENTIALS: &str = "no AWS credentials";
+
 impl CallError {
+    /// What to do where the AWS SDK found nothing to sign with; `None` for every other failure. No right that is granted
+    /// would mend it.
+    pub fn without_aws_credentials(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied { detail, .. } if detail.starts_with(NO_AWS_CREDENTIALS) => Some(
+                "There are no AWS credentials here: set AWS_PROFILE, or sign in (`aws sso login`); a function, task or \
+                 pod needs a role.",
+            ),
+            Self::Denied { .. }
+            | Self::NotSent { .. }
+            | Self::Unavailable { .. }
+            | Self::Unanswered { .. }
+            | Self::Throttled { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::NotFound { .. }
+            | Self::Rejected { .. }
+            | Self::OutOfTime { .. } => None,
+        }
+    }
+
     /// Whether what was asked for may have been done although the call failed.
     pub fn may_have_happened(&self) -> bool {
         match self {

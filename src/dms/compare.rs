@@ -6,9 +6,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::difference::{Difference, TableName};
+use super::arriving::{arriving, is_wide};
+use super::difference::{Difference, TableName, Wide};
 use super::remark::{Remark, Told};
-use super::task::{Selection, Task, TaskRule, Transformation};
+use super::rule::TaskRule;
+use super::task::{Selection, Task, Transformation};
 use crate::route::apart::{Change, Effort, TooManyWays, names_apart};
 use crate::route::index::ByTable;
 use crate::route::{Landing, Pattern, RuleName, TableRule};
@@ -20,10 +22,28 @@ pub fn compare(tasks: &[Task], landing: &Landing) -> Vec<Remark> {
         let file = tasks.first().map(Task::file).unwrap_or_default();
         return vec![Remark::new(file, "$.rules", &Difference::TooManyWays)];
     }
-    for task in tasks {
-        comparison.look_at_parallel_load(task);
-    }
-    comparison.into_remarks()
+    let mut remarks = comparison.remarks;
+    remarks.extend(tasks.iter().flat_map(|task| look_at_parallel_load(task, landing)));
+    sorted(remarks, landing.file())
+}
+
+/// What loading in parallel does that the mapping does not expect.
+pub(super) fn look_at_parallel_load(task: &Task, landing: &Landing) -> Vec<Remark> {
+    let of_ranges = |rule: &TaskRule| {
+        let difference = Difference::RangesWithoutNulls { rule: rule.clone() };
+        Remark::new(&task.file, rule.path.clone(), &difference)
+    };
+    let of_folders = |rule: &TaskRule| {
+        let mapping = landing.file().to_owned();
+        Remark::new(
+            &task.file,
+            rule.path.clone(),
+            &Difference::SegmentFolders { rule: rule.clone(), mapping },
+        )
+    };
+    let are_expected = landing.layout().parallel_load;
+    let folders = task.segment_folders.iter().filter(|_| !are_expected);
+    task.ranges.iter().map(of_ranges).chain(folders.map(of_folders)).collect()
 }
 
 struct Comparison<'c> {
@@ -158,6 +178,7 @@ impl<'c> Comparison<'c> {
         for rules in [&of_schema, &of_table] {
             self.look_at_transformations(seen, rules);
         }
+        let by = at_fault(&of_schema, &of_table);
         match of_table.first().or(of_schema.first()) {
             Some(by) => self.look_for_one_name(seen, by),
             None => self.look_for_name_of_other(seen),
@@ -171,7 +192,7 @@ impl<'c> Comparison<'c> {
             Some(rule) => {
                 self.reached.insert(rule.index());
             }
-            None => self.look_at_unrouted(seen, selection, of_table.first().or(of_schema.first())),
+            None => self.look_at_unrouted(seen, selection, by),
         }
     }
 
@@ -179,21 +200,45 @@ impl<'c> Comparison<'c> {
         &mut self,
         seen: &Seen<'c>,
         selection: &Selection,
-        transformation: Option<&&Transformation>,
+        transformation: Option<&Transformation>,
     ) {
         let TableName { schema, table } = &seen.source_name;
         let meant = self.rule_for(schema, table).filter(|rule| !rule.excludes());
         if let (Some(meant), Some(transformation)) = (meant, transformation) {
             return self.say_renamed(seen, transformation, meant, None);
         }
-        let difference = Difference::Unrouted {
-            rule: selection.rule.clone(),
-            example: seen.arrival.clone(),
-            mapping: self.landing.file().to_owned(),
-            nearest: self.same_but_for_case(&seen.arrival),
-            by_underscore: !means(&selection.schema, schema) || !means(&selection.table, table),
+        let nearest = self.same_but_for_case(&seen.arrival);
+        let by_underscore = !means(&selection.schema, schema) || !means(&selection.table, table);
+        let (rule, example) = (selection.rule.clone(), seen.arrival.clone());
+        let mapping = self.landing.file().to_owned();
+        let difference = if is_wide(selection) && nearest.is_none() && !by_underscore {
+            Difference::WideUnrouted { rule, example, mapping, wide: self.wide(seen, selection) }
+        } else {
+            Difference::Unrouted { rule, example, mapping, nearest, by_underscore }
         };
         self.say_of_task(seen.task, &selection.rule, 0, &difference);
+    }
+
+    /// What a selection by patterns takes, and what of that the mapping has.
+    fn wide(&self, seen: &Seen<'c>, selection: &Selection) -> Wide {
+        let is_of_it = |rule: &&TableRule<'c>| {
+            !rule.excludes()
+                && rule.schema().may_overlap(&selection.schema)
+                && rule.table().may_overlap(&selection.table)
+        };
+        let ours: Vec<&TableRule<'c>> = self.ours.iter().filter(is_of_it).collect();
+        let is_one = |rule: &&TableRule<'c>| {
+            rule.schema().meant_name().is_some() && rule.table().meant_name().is_some()
+        };
+        let keeps_names = seen.source_name == seen.arrival;
+        Wide {
+            schema: selection.schema.meant_name(),
+            patterns: (selection.schema.to_string(), selection.table.to_string()),
+            rules: ours.len(),
+            are_listed: ours.iter().copied().all(|rule| is_one(&rule)),
+            fix: arriving(seen.task, &selection.schema, &selection.table),
+            mapping_name: keeps_names.then(|| self.landing.mapping_name().to_owned()),
+        }
     }
 
     fn say_renamed(
@@ -203,7 +248,13 @@ impl<'c> Comparison<'c> {
         meant: TableRule<'_>,
         taken_by: Option<RuleName>,
     ) {
+        // Another task may need the rule as it is.
+        let is_alone = self.tasks.len() == 1;
+        let fix = arriving(seen.task, meant.schema(), meant.table()).filter(|_| is_alone);
+        // One setting renames all tables, and is said once.
+        let about = if by.rule.settings_file.is_some() { 0 } else { meant.index() };
         let difference = Difference::Renamed {
+            fix,
             rule: by.rule.clone(),
             action: by.action.clone(),
             source_name: seen.source_name.clone(),
@@ -212,7 +263,7 @@ impl<'c> Comparison<'c> {
             mapping: self.landing.file().to_owned(),
             taken_by,
         };
-        self.say_of_task(seen.task, &by.rule, meant.index(), &difference);
+        self.say_of_task(seen.task, &by.rule, about, &difference);
     }
 
     /// A name that no task selects, although one would if it did not exclude it.
@@ -251,7 +302,8 @@ impl<'c> Comparison<'c> {
     }
 
     fn look_at_transformations(&mut self, seen: &Seen<'c>, rules: &[&Transformation]) {
-        if let [first, second, ..] = rules {
+        let written: Vec<_> = rules.iter().filter(|by| by.rule.settings_file.is_none()).collect();
+        if let [first, second, ..] = written.as_slice() {
             let (rule, other, example) = (second.rule.clone(), first.rule.clone(), seen.source_name.clone());
             self.say_of_task(
                 seen.task,
@@ -302,7 +354,7 @@ impl<'c> Comparison<'c> {
             for task in self.tasks {
                 let seen = see(task, name);
                 let (of_schema, of_table) = task.transforming(&name.schema, &name.table);
-                if let (true, Some(by)) = (seen.is_selected(), of_table.first().or(of_schema.first())) {
+                if let (true, Some(by)) = (seen.is_selected(), at_fault(&of_schema, &of_table)) {
                     let taken_by =
                         self.rule_for(&seen.arrival.schema, &seen.arrival.table).map(TableRule::name);
                     self.say_renamed(&seen, by, rule, taken_by);
@@ -360,20 +412,8 @@ impl<'c> Comparison<'c> {
         found.map(|rule| rule.rule.clone())
     }
 
-    fn look_at_parallel_load(&mut self, task: &'c Task) {
-        for rule in &task.ranges {
-            self.say_of_task(task, rule, 0, &Difference::RangesWithoutNulls { rule: rule.clone() });
-        }
-        if !self.landing.layout().parallel_load {
-            for rule in &task.segment_folders {
-                let mapping = self.landing.file().to_owned();
-                self.say_of_task(task, rule, 0, &Difference::SegmentFolders { rule: rule.clone(), mapping });
-            }
-        }
-    }
-
     fn say_of_task(&mut self, task: &Task, rule: &TaskRule, about: usize, difference: &Difference) {
-        self.say(&task.file, &rule.path, about, difference);
+        self.say(rule.settings_file.as_ref().unwrap_or(&task.file), &rule.path, about, difference);
     }
 
     fn say_of_ours(&mut self, rule: TableRule<'_>, difference: &Difference) {
@@ -386,19 +426,25 @@ impl<'c> Comparison<'c> {
             self.remarks.push(Remark::new(file, path, difference));
         }
     }
+}
 
-    /// Tasks first, in the order of their files' rules.
-    fn into_remarks(self) -> Vec<Remark> {
-        let mut remarks = self.remarks;
-        let of_ours = self.landing.file();
-        // A longer path of the same kind is a higher number.
-        remarks.sort_by(|a, b| {
-            let key =
-                |remark: &Remark| (remark.file() == of_ours, remark.file().to_owned(), remark.path().len());
-            key(a).cmp(&key(b)).then_with(|| a.path().cmp(b.path()))
-        });
-        remarks
-    }
+/// Tasks first, in the order of their files' rules.
+fn sorted(mut remarks: Vec<Remark>, of_ours: &str) -> Vec<Remark> {
+    // A longer path of the same kind is a higher number.
+    remarks.sort_by(|a, b| {
+        let key = |remark: &Remark| (remark.file() == of_ours, remark.file().to_owned(), remark.path().len());
+        key(a).cmp(&key(b)).then_with(|| a.path().cmp(b.path()))
+    });
+    remarks
+}
+
+/// The transformation that is most likely at fault: settings rename everything, and a rule what it names.
+fn at_fault<'t>(
+    of_schema: &[&'t Transformation],
+    of_table: &[&'t Transformation],
+) -> Option<&'t Transformation> {
+    let by_settings = of_schema.first().filter(|by| by.rule.settings_file.is_some());
+    by_settings.or(of_table.first()).or(of_schema.first()).copied()
 }
 
 fn see<'c>(task: &'c Task, name: &TableName) -> Seen<'c> {

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::arriving::{Patterns, escaped};
 use super::remark::{Level, Told};
-use super::task::{Arrival, TaskRule};
+use super::rule::TaskRule;
+use super::task::Arrival;
 use crate::route::RuleName;
 
 /// A table by its two names.
@@ -26,6 +28,46 @@ impl From<Arrival> for TableName {
     }
 }
 
+/// What a selection by patterns takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wide {
+    /// The one schema that it is for, if it is for one.
+    pub(super) schema: Option<String>,
+    /// Its patterns for schema and table.
+    pub(super) patterns: (String, String),
+    /// How many rules of the mapping are for some of it, and whether each is for one table.
+    pub(super) rules: usize,
+    pub(super) are_listed: bool,
+    /// What a rule of the mapping would have to say to take all of it.
+    pub(super) fix: Option<Patterns>,
+    /// The mapping's name, if the task's rules can be written from it.
+    pub(super) mapping_name: Option<String>,
+}
+
+impl Wide {
+    fn taken(&self) -> String {
+        match self.rules {
+            0 => "takes none of them: each".to_owned(),
+            1 if self.are_listed => "lists one: a new one".to_owned(),
+            many if self.are_listed => format!("lists {many}: a new one"),
+            1 => "has one rule for some of them: a new one".to_owned(),
+            many => format!("has {many} rules for some of them: a new one"),
+        }
+    }
+}
+
+impl fmt::Display for Wide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (schemas, tables) = &self.patterns;
+        match (&self.schema, tables.as_str()) {
+            (Some(schema), "%") => write!(f, "every table of `{schema}`"),
+            (Some(schema), tables) => write!(f, "every table of `{schema}` like `{tables}`"),
+            (None, _) if schemas == "%" && tables == "%" => f.write_str("every table of every schema"),
+            (None, tables) => write!(f, "every table like `{schemas}.{tables}`"),
+        }
+    }
+}
+
 /// One way in which they do not agree.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Difference {
@@ -40,6 +82,9 @@ pub(super) enum Difference {
         /// `_` in the task's rule stands for another character than an underscore in the example.
         by_underscore: bool,
     },
+    /// DMS writes whatever a pattern takes, and no rule of the mapping takes all of it.
+    #[error("{rule} takes {wide}, and {mapping} {} (say {example}, a made-up name) would be refused", wide.taken())]
+    WideUnrouted { rule: TaskRule, example: TableName, mapping: String, wide: Wide },
     /// DMS writes it under another name than the mapping means.
     #[error(
         "{source_name} arrives as {arrival}, for {rule} is `{action}`; the rule {meant} of {mapping} means it and never matches{}",
@@ -53,6 +98,8 @@ pub(super) enum Difference {
         meant: RuleName,
         mapping: String,
         taken_by: Option<RuleName>,
+        /// What the mapping's rule would have to say, if that can be said.
+        fix: Option<Patterns>,
     },
     /// The mapping waits for it, and no task writes it.
     #[error("no task selects what it is for, such as {example}{}", excluded(excluded_by.as_ref()))]
@@ -101,6 +148,7 @@ impl Told for Difference {
     fn level(&self) -> Level {
         match self {
             Self::Unrouted { .. }
+            | Self::WideUnrouted { .. }
             | Self::Renamed { .. }
             | Self::NeverSelected { .. }
             | Self::SelectedTwice { .. }
@@ -116,7 +164,7 @@ impl Told for Difference {
 
     fn code(&self) -> &'static str {
         match self {
-            Self::Unrouted { .. } => "dms.unrouted",
+            Self::Unrouted { .. } | Self::WideUnrouted { .. } => "dms.unrouted",
             Self::Renamed { .. } => "dms.renamed",
             Self::NeverSelected { .. } => "dms.never_selected",
             Self::ExcludedByTask { .. } => "dms.excluded_by_task",
@@ -135,11 +183,10 @@ impl Told for Difference {
             Self::Unrouted { example, mapping, nearest, by_underscore, .. } => {
                 unrouted_remedy(example, mapping, nearest.as_ref(), *by_underscore)
             }
-            Self::Renamed { arrival, meant, mapping, .. } => format!(
-                "in {mapping}, write the name under which it arrives ({arrival}) at $.tables[{}]; or take the \
-                 transformation out of the task and name the table in the mapping's destination",
-                meant.index
-            ),
+            Self::WideUnrouted { mapping, wide, .. } => wide_remedy(mapping, wide),
+            Self::Renamed { rule, arrival, meant, mapping, fix, .. } => {
+                renamed_remedy(rule, arrival, meant, mapping, fix.as_ref())
+            }
             Self::NeverSelected { nearest: Some(rule), .. } => {
                 format!("names are case-sensitive, and {rule} differs in case alone: spell both as the source does")
             }
@@ -203,12 +250,56 @@ fn unrouted_remedy(
     format!(
         "add {{ \"schema\": {}, \"table\": {} }} to the tables of {mapping}, or the same with \"action\": \"exclude\"; or \
          exclude it in the task",
-        literal(&example.schema),
-        literal(&example.table)
+        quoted(&escaped(&example.schema)),
+        quoted(&escaped(&example.table))
     )
 }
 
-/// The name as a pattern that matches it alone, in JSON's quotes.
-fn literal(name: &str) -> String {
-    serde_json::Value::String(name.replace('_', "[_]")).to_string()
+fn wide_remedy(mapping: &str, wide: &Wide) -> String {
+    let by_us = wide
+        .mapping_name
+        .as_ref()
+        .map(|name| format!(" (`dms2bq dms-rules --mapping {name} --keep …` writes them)"));
+    let list = format!("list the tables in the task{}", by_us.unwrap_or_default());
+    match &wide.fix {
+        Some(Patterns { schema, table }) => format!(
+            "{list}, or take {{ \"schema\": {}, \"table\": {} }} into {mapping}",
+            quoted(schema),
+            quoted(table)
+        ),
+        None => format!("{list}, or take into {mapping} a pattern for all names that may arrive"),
+    }
+}
+
+fn renamed_remedy(
+    rule: &TaskRule,
+    arrival: &TableName,
+    meant: &RuleName,
+    mapping: &str,
+    fix: Option<&Patterns>,
+) -> String {
+    if rule.settings_file.is_some() {
+        return format!(
+            "clear TargetSchema in the task's settings, which names the folder of every table; or, with one schema \
+             alone in the task, write that name into the rules of {mapping}"
+        );
+    }
+    let ours = match fix {
+        Some(Patterns { schema, table }) => {
+            format!("in {mapping}, write `{schema}.{table}` at $.tables[{}]", meant.index)
+        }
+        None => format!(
+            "in {mapping}, have a rule for the names under which they arrive, such as {arrival}, beside or instead of \
+             $.tables[{}]",
+            meant.index
+        ),
+    };
+    format!(
+        "{ours}; or take the transformation out of the task and name the table in the mapping's destination"
+    )
+}
+
+/// In JSON's quotes.
+fn quoted(pattern: &str) -> String {
+    serde_json::Value::String(pattern.to_owned()).to_string()
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::fault::Fault;
-use super::node::{Node, Reader, described};
+use super::fault::{Fault, TARGET_IN_S3};
+use super::node::{Node, Reader, described, shortened};
 use super::remark::Remark;
+use crate::key::{DateFolders, Delimiter, Sequence};
 use crate::route::{Landing, Mappings};
 
 /// The time zone of an endpoint that has no DatePartitionTimezone.
@@ -21,6 +22,8 @@ pub struct Endpoint {
     pub(super) file: String,
     path: String,
     identifier: Option<String>,
+    /// Its ARN, by which tasks name it.
+    arn: Option<String>,
     /// By their names in lower case: what they are, and where they stand.
     settings: BTreeMap<String, Setting>,
     /// Settings that stand in both places and differ.
@@ -61,6 +64,11 @@ impl Endpoint {
     /// What to call it: its identifier, or its file.
     pub fn name(&self) -> &str {
         self.identifier.as_deref().unwrap_or(&self.file)
+    }
+
+    /// Its ARN, by which tasks name it.
+    pub fn arn(&self) -> Option<&str> {
+        self.arn.as_deref()
     }
 
     /// The bucket that it writes to.
@@ -115,28 +123,47 @@ fn read_document(reader: &mut Reader<'_>, text: &str) -> Option<Vec<Endpoint>> {
     let json = reader.document(text, "$")?;
     let top = Node::root(&json, "$");
     let listed = top.field("Endpoints").map(|endpoints| endpoints.items());
+    if listed.as_ref().is_some_and(Vec::is_empty) {
+        reader.report("$.Endpoints", &Fault::NothingListed { list: "Endpoints" });
+        return None;
+    }
     let holders = listed.unwrap_or_else(|| vec![top.field("Endpoint").unwrap_or_else(|| top.clone())]);
     let mut endpoints: Vec<Endpoint> =
         holders.iter().filter_map(|holder| read_endpoint(reader.file, holder)).collect();
     if endpoints.is_empty() && top.field("BucketName").or_else(|| top.field("bucketName")).is_some() {
-        endpoints.push(of_settings(reader.file, &top, None, &[]));
+        endpoints.push(of_settings(reader.file, &top, &[]));
     }
     if endpoints.is_empty() {
-        reader.report(
-            "$",
-            &Fault::AnotherShape { sought: "settings of a target in S3", found: described(&json) },
-        );
+        report_others(reader, &holders, &json);
         return None;
     }
     Some(endpoints)
 }
 
+/// Says what was given instead of a target in S3.
+fn report_others(reader: &mut Reader<'_>, holders: &[Node<'_>], json: &Value) {
+    let before = reader.remarks.len();
+    for holder in holders {
+        let Some(engine) = holder.plain_text("EngineName") else { continue };
+        let is_source = is_source(holder);
+        let kind = format!("a {} ({})", if is_source { "source" } else { "target" }, shortened(&engine));
+        let which = holder.path.trim_start_matches("$.").replace('$', "the endpoint");
+        reader.report(&holder.path, &Fault::NotATarget { which, kind });
+    }
+    if reader.remarks.len() == before {
+        reader.report("$", &Fault::AnotherShape { sought: TARGET_IN_S3, found: described(json) });
+    }
+}
+
+fn is_source(holder: &Node<'_>) -> bool {
+    holder.plain_text("EndpointType").is_some_and(|kind| kind.eq_ignore_ascii_case("source"))
+}
+
 /// One endpoint, if it is a target in S3.
 fn read_endpoint(file: &str, holder: &Node<'_>) -> Option<Endpoint> {
-    let is_source = holder.plain_text("EndpointType").is_some_and(|kind| kind.eq_ignore_ascii_case("source"));
     let is_s3 = holder.plain_text("EngineName").is_some_and(|engine| engine.eq_ignore_ascii_case("s3"));
     let settings = holder.field("S3Settings").or_else(|| holder.field("s3Settings"));
-    if is_source || (settings.is_none() && !is_s3) {
+    if is_source(holder) || (settings.is_none() && !is_s3) {
         return None;
     }
     let attributes = attributes_of(holder);
@@ -145,7 +172,10 @@ fn read_endpoint(file: &str, holder: &Node<'_>) -> Option<Endpoint> {
         Some(settings) => settings.clone(),
         None => Node::root(&empty, &holder.path),
     };
-    Some(of_settings(file, &settings, holder.plain_text("EndpointIdentifier"), &attributes))
+    let mut endpoint = of_settings(file, &settings, &attributes);
+    endpoint.identifier = holder.plain_text("EndpointIdentifier");
+    endpoint.arn = holder.plain_text("EndpointArn");
+    Some(endpoint)
 }
 
 /// The extra connection attributes: `bucketName=acme-landing;dataFormat=parquet`. Each with its path.
@@ -159,16 +189,12 @@ fn attributes_of(holder: &Node<'_>) -> Vec<(String, Setting)> {
     pairs.map(setting).filter(|(_, setting)| !setting.value.is_empty()).collect()
 }
 
-fn of_settings(
-    file: &str,
-    settings: &Node<'_>,
-    identifier: Option<String>,
-    attributes: &[(String, Setting)],
-) -> Endpoint {
+fn of_settings(file: &str, settings: &Node<'_>, attributes: &[(String, Setting)]) -> Endpoint {
     let mut endpoint = Endpoint {
         file: file.to_owned(),
         path: settings.path.clone(),
-        identifier,
+        identifier: None,
+        arn: None,
         settings: BTreeMap::new(),
         contradictions: Vec::new(),
     };
@@ -212,4 +238,18 @@ fn is_same(a: &str, b: &str) -> bool {
         other => other.to_owned(),
     };
     plain(a) == plain(b)
+}
+
+/// The shape of the date folders, or what is unknown about it.
+pub(super) fn date_folders(endpoint: &Endpoint) -> Result<DateFolders, String> {
+    let sequence = endpoint.get("DatePartitionSequence").unwrap_or(Sequence::Yyyymmdd.as_str());
+    let delimiter = endpoint.get("DatePartitionDelimiter").unwrap_or(Delimiter::Slash.as_str());
+    let is_it = |given: &str, known: &str| given.eq_ignore_ascii_case(known);
+    let found = Sequence::ALL.into_iter().find(|known| is_it(sequence, known.as_str()));
+    let between = Delimiter::ALL.into_iter().find(|known| is_it(delimiter, known.as_str()));
+    match (found, between) {
+        (Some(sequence), Some(delimiter)) => Ok(DateFolders { sequence, delimiter }),
+        (None, _) => Err(sequence.to_owned()),
+        (_, None) => Err(delimiter.to_owned()),
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Sources: the DMS user guide's page on S3 as a target, the API reference of S3Settings, and BigQuery's page on quotas.
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Endpoint, date_folders};
+use super::node::shortened;
 use super::quota::{self, Load, grouped};
 use super::remark::{Level, Remark, Told};
 use crate::key::DateFolders;
@@ -17,6 +18,9 @@ const SURE_KB_PER_S: u64 = 10_000;
 const DEFAULT_MAX_FILE_KB: u64 = 1_048_576;
 /// Files of less than this, in KB, come more often than the batch interval as soon as a table is busy.
 const SMALL_MIN_FILE_KB: u64 = 8_000;
+
+/// What a table is called that was made without partitions.
+const UNPARTITIONED: &str = "without partitions";
 
 /// What else is known when an endpoint is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -85,6 +89,23 @@ enum Advice {
         rules: String,
         mapping: String,
     },
+    #[error(
+        "a file every {interval_s} s is {files} changes a day, and BigQuery takes {limit} of a table {kind} ({rules} in {mapping}): {left} are left, and jobs that fail count as well"
+    )]
+    FewChangesLeft {
+        interval_s: u64,
+        files: String,
+        limit: String,
+        left: String,
+        kind: &'static str,
+        rules: String,
+        mapping: String,
+        enough_s: u64,
+    },
+    #[error(
+        "{setting} is `{given}`, which is no number of {unit}; the sums here are made with DMS's default, {counted}"
+    )]
+    NotANumber { setting: &'static str, given: String, unit: &'static str, counted: String },
     #[error(
         "CdcMinFileSize is {size_kb} KB: a table that changes by more than {rate_kb} KB a second gets files more often than every {interval_s} s, and the sums above no longer hold"
     )]
@@ -185,6 +206,7 @@ impl Found<'_> {
         self.say_if(on(setting), setting, &Advice::Milliseconds);
         let setting = "AddTrailingPaddingCharacter";
         self.say_if(on(setting), setting, &Advice::Padding);
+        self.look_at_numbers();
         self.look_at_access();
         self.look_at_file_size(timeout_s);
         for contradiction in &endpoint.contradictions {
@@ -192,6 +214,22 @@ impl Found<'_> {
                 contradiction.clone();
             let advice = Advice::Contradiction { name, of_settings, of_attributes };
             self.remarks.push(Remark::new(&endpoint.file, path, &advice));
+        }
+    }
+
+    /// Settings that the sums are made of.
+    fn look_at_numbers(&mut self) {
+        let numbers = [
+            ("CdcMaxBatchInterval", "seconds", quota::DEFAULT_INTERVAL_S),
+            ("CdcMinFileSize", "KB", quota::DEFAULT_MIN_FILE_KB),
+            ("MaxFileSize", "KB", DEFAULT_MAX_FILE_KB),
+        ];
+        for (setting, unit, default) in numbers {
+            let Some(given) = self.endpoint.get(setting) else { continue };
+            if self.endpoint.number(setting).is_none() {
+                let (given, counted) = (shortened(given), grouped(default));
+                self.say(setting, &Advice::NotANumber { setting, given, unit, counted });
+            }
         }
     }
 
@@ -313,7 +351,7 @@ impl Found<'_> {
     fn look_at_changes(&mut self, landing: &Landing, interval_s: u64) {
         let files = quota::files_per_table_and_day(interval_s);
         let kinds = [
-            (true, "without partitions", quota::CHANGES_PER_TABLE_AND_DAY),
+            (true, UNPARTITIONED, quota::CHANGES_PER_TABLE_AND_DAY),
             (false, "partitioned by the time of loading", quota::CHANGES_PER_PARTITIONED_TABLE_AND_DAY),
         ];
         for (unpartitioned, kind, limit) in kinds {
@@ -322,13 +360,19 @@ impl Found<'_> {
                 .filter(|rule| rule.is_unpartitioned() == unpartitioned)
                 .map(|rule| rule.name().to_string())
                 .collect();
-            let Some(first) = of_kind.first().filter(|_| files > limit) else { continue };
+            let Some(first) = of_kind.first().filter(|_| files > quota::sure_part(limit)) else { continue };
             let rules = match of_kind.len() {
                 1 => first.clone(),
                 many => format!("{first} and {} more", many - 1),
             };
+            let (left, enough_s) = (limit.checked_sub(files).map(grouped), quota::easy_interval_for(limit));
             let (files, limit, mapping) = (grouped(files), grouped(limit), landing.file().to_owned());
-            let advice = Advice::TooManyChanges { interval_s, files, limit, kind, rules, mapping };
+            let advice = match left {
+                None => Advice::TooManyChanges { interval_s, files, limit, kind, rules, mapping },
+                Some(left) => {
+                    Advice::FewChangesLeft { interval_s, files, limit, left, kind, rules, mapping, enough_s }
+                }
+            };
             self.say("CdcMaxBatchInterval", &advice);
         }
     }
@@ -336,22 +380,6 @@ impl Found<'_> {
 
 fn is_word(given: &str, word: &str) -> bool {
     given.to_lowercase().replace('_', "-") == word
-}
-
-/// The shape of the date folders, or what is unknown about it.
-fn date_folders(endpoint: &Endpoint) -> Result<DateFolders, String> {
-    use crate::key::{Delimiter, Sequence};
-
-    let sequence = endpoint.get("DatePartitionSequence").unwrap_or(Sequence::Yyyymmdd.as_str());
-    let delimiter = endpoint.get("DatePartitionDelimiter").unwrap_or(Delimiter::Slash.as_str());
-    let is_it = |given: &str, known: &str| given.eq_ignore_ascii_case(known);
-    let found = Sequence::ALL.into_iter().find(|known| is_it(sequence, known.as_str()));
-    let between = Delimiter::ALL.into_iter().find(|known| is_it(delimiter, known.as_str()));
-    match (found, between) {
-        (Some(sequence), Some(delimiter)) => Ok(DateFolders { sequence, delimiter }),
-        (None, _) => Err(sequence.to_owned()),
-        (_, None) => Err(delimiter.to_owned()),
-    }
 }
 
 impl Told for Advice {
@@ -367,7 +395,8 @@ impl Told for Advice {
             | Self::Unmapped { .. }
             | Self::AnotherMapping { .. }
             | Self::TooManyJobs { .. }
-            | Self::TooManyChanges { .. } => Level::Error,
+            | Self::TooManyChanges { .. }
+            | Self::NotANumber { .. } => Level::Error,
             Self::NoOpForFullLoad
             | Self::FullLoadTimestamp
             | Self::Milliseconds
@@ -375,6 +404,7 @@ impl Told for Advice {
             | Self::NoDateFolders { .. }
             | Self::Timezone { .. }
             | Self::UnknownTables { .. }
+            | Self::FewChangesLeft { .. }
             | Self::SmallFiles { .. }
             | Self::LargeFiles { .. }
             | Self::Kms { .. }
@@ -403,6 +433,8 @@ impl Told for Advice {
             Self::TooManyJobs { .. } => "endpoint.too_many_jobs",
             Self::UnknownTables { .. } => "endpoint.unknown_tables",
             Self::TooManyChanges { .. } => "endpoint.too_many_changes",
+            Self::FewChangesLeft { .. } => "endpoint.few_changes_left",
+            Self::NotANumber { .. } => "endpoint.not_a_number",
             Self::SmallFiles { .. } => "endpoint.small_files",
             Self::LargeFiles { .. } => "endpoint.large_files",
             Self::Kms { .. } => "endpoint.kms",
@@ -438,8 +470,11 @@ impl Told for Advice {
             Self::AnotherMapping { .. } => "name the mapping of this endpoint with --mapping, or leave --mapping out: the bucket and folder say which it is".to_owned(),
             Self::TooManyJobs { tables, .. } => format!("set CdcMaxBatchInterval to {} s or more, or let tables that nobody needs that fresh have an endpoint of their own", quota::interval_for(*tables)),
             Self::UnknownTables { .. } => "say how many tables the task writes: `--tables 70`".to_owned(),
-            Self::TooManyChanges { kind: "without partitions", .. } => "leave `partition` out of the rule (a table by day takes 11,000 changes; it cannot be added later), or set CdcMaxBatchInterval to 60 s or more".to_owned(),
+            Self::TooManyChanges { kind: UNPARTITIONED, .. } => "leave `partition` out of the rule (a table by day takes 11,000 changes; it cannot be added later), or set CdcMaxBatchInterval to 60 s or more".to_owned(),
             Self::TooManyChanges { .. } => "set CdcMaxBatchInterval to 60 s or more".to_owned(),
+            Self::FewChangesLeft { kind: UNPARTITIONED, enough_s, .. } => format!("leave `partition` out of the rule (a table by day takes 11,000 changes; it cannot be added later), or set CdcMaxBatchInterval to {enough_s} s or more"),
+            Self::FewChangesLeft { enough_s, .. } => format!("set CdcMaxBatchInterval to {enough_s} s or more"),
+            Self::NotANumber { setting, unit, .. } => format!("write {setting} as a whole number of {unit}"),
             Self::SmallFiles { .. } => "set CdcMinFileSize to 32000 (KB), DMS's default, so that the interval decides".to_owned(),
             Self::LargeFiles { .. } => "give the function a longer time-out (say so with --function-timeout-s), more memory, which brings it network, or set MaxFileSize to 262144 (KB)".to_owned(),
             Self::Kms { .. } => "give the function's role kms:Decrypt on that key, in the role's policy and in the key's; the templates have a parameter for it".to_owned(),

@@ -3,6 +3,9 @@
 use super::remark::{Level, Told};
 use crate::route::BadPattern;
 
+/// What is looked for in a file with an endpoint.
+pub(super) const TARGET_IN_S3: &str = "settings of a target in S3";
+
 /// What keeps a file from being understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
@@ -21,9 +24,21 @@ pub(super) enum Fault {
     /// A value of another JSON type.
     #[error("expected {expected}, found {found}")]
     WrongType { expected: &'static str, found: &'static str },
-    /// An action that selection rules do not have.
+    /// A kind of rule that DMS does not have.
+    #[error("unknown rule-type `{given}`: the rule was not read")]
+    UnknownRuleType { given: String, nearest: Option<&'static str> },
+    /// An action that such rules do not have.
     #[error("unknown rule-action `{given}`")]
-    UnknownAction { given: String },
+    UnknownAction { given: String, nearest: Option<&'static str> },
+    /// Something that no transformation is of.
+    #[error("unknown rule-target `{given}`")]
+    UnknownTarget { given: String, nearest: Option<&'static str> },
+    /// The answer of the AWS CLI, with nothing in it.
+    #[error("{list} is empty: the filter matched none")]
+    NothingListed { list: &'static str },
+    /// An endpoint that dms2bq has nothing to do with.
+    #[error("{which} is {kind}: give the S3 target")]
+    NotATarget { which: String, kind: String },
     /// A pattern that DMS would not understand.
     #[error("bad pattern `{given}`: {reason}")]
     BadPattern { given: String, reason: BadPattern },
@@ -46,7 +61,11 @@ impl Told for Fault {
             | Self::AnotherShape { .. }
             | Self::MissingField { .. }
             | Self::WrongType { .. }
+            | Self::UnknownRuleType { .. }
             | Self::UnknownAction { .. }
+            | Self::UnknownTarget { .. }
+            | Self::NothingListed { .. }
+            | Self::NotATarget { .. }
             | Self::BadPattern { .. }
             | Self::ExplicitWildcard { .. }
             | Self::SelectsNothing => Level::Error,
@@ -61,7 +80,11 @@ impl Told for Fault {
             Self::AnotherShape { .. } => "dms.another_shape",
             Self::MissingField { .. } => "dms.missing_field",
             Self::WrongType { .. } => "dms.wrong_type",
+            Self::UnknownRuleType { .. } => "dms.unknown_rule_type",
             Self::UnknownAction { .. } => "dms.unknown_action",
+            Self::UnknownTarget { .. } => "dms.unknown_rule_target",
+            Self::NothingListed { .. } => "dms.nothing_listed",
+            Self::NotATarget { .. } => "dms.not_an_s3_target",
             Self::BadPattern { .. } => "dms.bad_pattern",
             Self::ExplicitWildcard { .. } => "dms.explicit_wildcard",
             Self::DuplicateId { .. } => "dms.duplicate_id",
@@ -75,15 +98,39 @@ impl Told for Fault {
             Self::NotJson { .. } => {
                 "give the file as DMS or the AWS CLI has it: JSON, with nothing before or behind it".to_owned()
             }
-            Self::AnotherShape { sought, .. } => match *sought {
+            Self::AnotherShape { sought, found } => match *sought {
                 "table mappings" => "give `{ \"rules\": [ … ] }`, or what `aws dms describe-replication-tasks` prints",
+                TARGET_IN_S3 if found.contains("`ReplicationTasks`") => {
+                    "that is a list of tasks: give it with --dms, and here what `aws dms describe-endpoints` prints"
+                }
                 "task settings" => "give the task settings as JSON, or what `aws dms describe-replication-tasks` prints",
                 _ => "give what `aws dms describe-endpoints` prints, one of its endpoints, or the S3Settings alone",
             }
             .to_owned(),
             Self::MissingField { field } => format!("write `{field}`, as DMS asks for it"),
             Self::WrongType { expected, .. } => format!("write {expected}"),
-            Self::UnknownAction { .. } => {
+            Self::UnknownRuleType { nearest: Some(word), .. }
+            | Self::UnknownAction { nearest: Some(word), .. }
+            | Self::UnknownTarget { nearest: Some(word), .. } => format!("did you mean `{word}`?"),
+            Self::UnknownRuleType { nearest: None, .. } => {
+                "a rule is a `selection`, a `transformation`, `table-settings` or another of DMS's types".to_owned()
+            }
+            Self::UnknownTarget { nearest: None, .. } => {
+                "a transformation is of a `schema`, a `table`, a `column` or a tablespace".to_owned()
+            }
+            Self::NothingListed { list } => {
+                let (verb, filter) = match *list {
+                    "Endpoints" => ("describe-endpoints", "endpoint-id"),
+                    _ => ("describe-replication-tasks", "replication-task-id"),
+                };
+                format!("ask again: `aws dms {verb} --filters Name={filter},Values=…`; without --filters it lists all")
+            }
+            Self::NotATarget { .. } => {
+                "give what `aws dms describe-endpoints` prints of the task's target: `--filters Name=engine-name,Values=s3` \
+                 lists those in S3"
+                    .to_owned()
+            }
+            Self::UnknownAction { nearest: None, .. } => {
                 "a selection rule has `include`, `exclude` or `explicit`; a transformation one of DMS's actions".to_owned()
             }
             Self::BadPattern { reason, .. } => reason.remedy().to_owned(),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::compare::look_at_parallel_load;
 use super::node::{Node, Reader};
 use super::remark::{Level, Remark, Told};
 use super::task::{Selection, Task};
@@ -124,14 +125,8 @@ impl Kept {
         struct Raw {
             rules: Vec<Box<RawValue>>,
         }
-        let (mut tasks, remarks) = match Task::read(file, text, None) {
-            Ok(read) => read,
-            // A file of other rules alone is as good: what it selects comes from the mapping.
-            Err(remarks) if remarks.iter().all(|remark| remark.code() == "dms.selects_nothing") => {
-                (Vec::new(), remarks)
-            }
-            Err(remarks) => return Err(remarks),
-        };
+        // A file of other rules alone is as good: what it selects comes from the mapping.
+        let (mut tasks, remarks) = Task::read_kept(file, text)?;
         let raw: Raw = match serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             Ok(raw) => raw,
             Err(error) => {
@@ -201,6 +196,8 @@ pub fn generate(landing: &Landing, kept: &Kept, extras: Extras) -> Result<Genera
     texts.extend(kept.others.iter().cloned());
     texts.extend(extra_rules(extras, &mut ids));
     remarks.extend(left_out(kept, &taken_over));
+    let parallel = kept.task.iter().flat_map(|task| look_at_parallel_load(task, landing));
+    remarks.extend(parallel.map(Remark::into_warning));
     if landing.layout().parallel_load && kept.task.as_ref().is_none_or(|task| task.segment_folders.is_empty())
     {
         remarks.push(Remark::new(

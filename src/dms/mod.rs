@@ -9,6 +9,8 @@ pub mod compare;
 pub mod generate;
 pub mod settings;
 
+mod allowed;
+mod arriving;
 mod choice;
 mod difference;
 mod endpoint;
@@ -17,11 +19,18 @@ mod fault;
 mod node;
 mod quota;
 mod remark;
+mod rule;
+mod target;
 mod task;
+mod words;
 
+pub use allowed::{CODES, refuse_unknown};
 pub use choice::choose;
 pub use endpoint::Endpoint;
 pub use node::MAX_DMS_FILE_BYTES;
 pub use quota::Load;
 pub use remark::{Level, Remark};
-pub use task::{Arrival, Selection, Task, TaskRule, Transformation};
+pub use rule::TaskRule;
+pub use settings::TargetSchema;
+pub use target::{ByTarget, by_target};
+pub use task::{Arrival, Selection, Task, Transformation};

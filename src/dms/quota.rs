@@ -24,6 +24,16 @@ pub(super) fn files_per_table_and_day(interval_s: u64) -> u64 {
     DAY_S.div_ceil(interval_s.max(1))
 }
 
+/// How many of so many changes a day can be planned for: nine in ten, since a job that fails and is tried again counts twice.
+pub(super) fn sure_part(limit: u64) -> u64 {
+    limit / 10 * 9
+}
+
+/// The shortest interval, in full minutes, that leaves half of so many changes a day.
+pub(super) fn easy_interval_for(limit: u64) -> u64 {
+    DAY_S.div_ceil((limit / 2).max(1)).next_multiple_of(60)
+}
+
 /// The shortest interval, in seconds, at which so many tables stay within the jobs of a day, rounded up to full tens.
 pub(super) fn interval_for(tables: u64) -> u64 {
     let files_per_table = (LOAD_JOBS_PER_PROJECT_AND_DAY / tables.max(1)).max(1);

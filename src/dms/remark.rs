@@ -54,6 +54,11 @@ impl Remark {
         }
     }
 
+    /// The same where it keeps nothing from being done.
+    pub(super) fn into_warning(self) -> Self {
+        Self { level: Level::Warning, ..self }
+    }
+
     /// The file, as whoever read it named it.
     pub fn file(&self) -> &str {
         &self.file

@@ -13,6 +13,15 @@ use super::remark::{Level, Remark, Told};
 const GROUPS: [&str; 4] =
     ["TargetMetadata", "FullLoadSettings", "ErrorBehavior", "ChangeProcessingDdlHandlingPolicy"];
 
+/// Where a task's description has its settings.
+const SETTINGS: &str = "ReplicationTaskSettings";
+/// What DMS does with records that it cannot convert or has to cut, unless the settings say otherwise.
+const DEFAULT_POLICY: &str = "LOG_ERROR";
+/// After how many KB DMS cuts, unless LobMaxSize says otherwise.
+const DEFAULT_LOB_KB: &str = "32";
+/// What is said of a value that the settings leave to DMS.
+const BY_DEFAULT: &str = " by default";
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Advice {
     #[error("BatchApplyEnabled is on, with which DMS can lose changes on the way to S3")]
@@ -20,9 +29,9 @@ enum Advice {
     #[error("FullLobMode is on, which DMS does not have for S3")]
     FullLob,
     #[error(
-        "LimitedSizeLobMode cuts texts and blobs off after {size_kb} KB (LobMaxSize), and the row does not show it"
+        "LimitedSizeLobMode cuts texts and blobs off after {size_kb} KB (LobMaxSize{by_default}), and the row does not show it"
     )]
-    CutsLobs { size_kb: String },
+    CutsLobs { size_kb: String, by_default: &'static str },
     #[error("SupportLobs is off: columns of large texts and blobs are left out")]
     NoLobs,
     #[error("TargetSchema is `{schema}`: the folders are called so, whatever the source's schema is")]
@@ -31,10 +40,49 @@ enum Advice {
         "TargetTablePrepMode is {mode}: when the task starts afresh, DMS deletes a table's files, loaded or not"
     )]
     DeletesFiles { mode: String },
-    #[error("{policy} is {value}: DMS leaves such a record out and goes on{}", if value == "LOG_ERROR" { ", with a line in its log alone" } else { "" })]
-    SkipsRecords { policy: &'static str, value: String },
+    #[error("{policy} is {value}{by_default}: DMS leaves such a record out and goes on{}", if value == DEFAULT_POLICY { ", with a line in its log alone" } else { "" })]
+    SkipsRecords { policy: &'static str, value: String, by_default: &'static str },
     #[error("{policy} is on: when the source does that, DMS deletes the table's files in S3, loaded or not")]
     FollowsDdl { policy: &'static str },
+}
+
+/// The one name that settings give to the schema's folder of every table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetSchema {
+    pub(super) file: String,
+    pub(super) path: String,
+    pub(super) schema: String,
+}
+
+/// The `TargetSchema` of each of the settings in a file: those that DMS keeps, or each task's.
+pub fn target_schemas(file: &str, text: &str) -> Vec<Option<TargetSchema>> {
+    let Some(json) = Reader::new(file).document(text, "$") else { return Vec::new() };
+    let top = Node::root(&json, "$");
+    if GROUPS.iter().any(|group| top.field(group).is_some()) {
+        return vec![target_schema(file, &top)];
+    }
+    let listed = top.field("ReplicationTasks").map(|tasks| tasks.items()).unwrap_or_default();
+    let one = top.field("ReplicationTask").into_iter().chain([top]);
+    let described = listed.into_iter().chain(one).filter(|task| task.field(SETTINGS).is_some());
+    described.map(|task| target_schema_of(file, &task)).collect()
+}
+
+/// The `TargetSchema` of a task's description.
+pub(super) fn target_schema_of(file: &str, task: &Node<'_>) -> Option<TargetSchema> {
+    let at = task.field(SETTINGS)?;
+    match at.json {
+        Value::String(text) => {
+            let embedded = Reader::new(file).document(text, &at.path)?;
+            target_schema(file, &Node::root(&embedded, &at.path))
+        }
+        _ => target_schema(file, &at),
+    }
+}
+
+fn target_schema(file: &str, settings: &Node<'_>) -> Option<TargetSchema> {
+    let at = settings.field("TargetMetadata")?.field("TargetSchema")?;
+    let schema = at.json.as_str().filter(|schema| !schema.is_empty())?.to_owned();
+    Some(TargetSchema { file: file.to_owned(), path: at.path, schema })
 }
 
 /// Reads task settings as DMS keeps them, or those of each task that `aws dms describe-replication-tasks` prints.
@@ -46,7 +94,9 @@ pub fn look_at(file: &str, text: &str) -> Vec<Remark> {
         look_at_groups(&mut reader, &top);
         return reader.remarks;
     }
-    if !look_at_tasks(&mut reader, &top) {
+    if top.field("ReplicationTasks").is_some_and(|tasks| tasks.json.as_array().is_some_and(Vec::is_empty)) {
+        reader.report("$.ReplicationTasks", &Fault::NothingListed { list: "ReplicationTasks" });
+    } else if !look_at_tasks(&mut reader, &top) {
         reader.report("$", &Fault::AnotherShape { sought: "task settings", found: described(&json) });
     }
     reader.remarks
@@ -66,7 +116,7 @@ fn look_at_tasks(reader: &mut Reader<'_>, top: &Node<'_>) -> bool {
     let listed = top.field("ReplicationTasks").map(|tasks| tasks.items()).unwrap_or_default();
     let one = top.field("ReplicationTask").into_iter().chain([top.clone()]);
     let mut is_found = false;
-    for at in listed.into_iter().chain(one).filter_map(|task| task.field("ReplicationTaskSettings")) {
+    for at in listed.into_iter().chain(one).filter_map(|task| task.field(SETTINGS)) {
         is_found = true;
         match at.json {
             Value::String(text) => {
@@ -83,7 +133,7 @@ fn look_at_tasks(reader: &mut Reader<'_>, top: &Node<'_>) -> bool {
 fn look_at_groups(reader: &mut Reader<'_>, settings: &Node<'_>) {
     let [metadata, full_load, errors, ddl] = GROUPS.map(|group| settings.field(group));
     if let Some(group) = metadata {
-        look_at_metadata(reader, &group);
+        look_at_metadata(reader, &group, tells_of_cuts(errors.as_ref()));
     }
     let mode = full_load.as_ref().and_then(|group| group.field("TargetTablePrepMode"));
     if let Some(at) = mode {
@@ -93,10 +143,14 @@ fn look_at_groups(reader: &mut Reader<'_>, settings: &Node<'_>) {
         }
     }
     for policy in ["DataErrorPolicy", "DataTruncationErrorPolicy"] {
-        let Some(at) = errors.as_ref().and_then(|group| group.field(policy)) else { continue };
-        let value = at.json.as_str().unwrap_or_default().to_owned();
-        if matches!(value.as_str(), "LOG_ERROR" | "IGNORE_RECORD") {
-            say(reader, &at, &Advice::SkipsRecords { policy, value });
+        let Some(group) = errors.as_ref() else { continue };
+        let (at, by_default) = match group.field(policy) {
+            Some(at) => (at, ""),
+            None => (group.clone(), BY_DEFAULT),
+        };
+        let value = group.plain_text(policy).unwrap_or_else(|| DEFAULT_POLICY.to_owned());
+        if matches!(value.as_str(), DEFAULT_POLICY | "IGNORE_RECORD") {
+            say(reader, &at, &Advice::SkipsRecords { policy, value, by_default });
         }
     }
     for policy in ["HandleSourceTableTruncated", "HandleSourceTableDropped"] {
@@ -106,16 +160,25 @@ fn look_at_groups(reader: &mut Reader<'_>, settings: &Node<'_>) {
     }
 }
 
-fn look_at_metadata(reader: &mut Reader<'_>, group: &Node<'_>) {
+/// Whether the task stops, or the table does, when a value is cut off: then it is no longer in silence.
+fn tells_of_cuts(errors: Option<&Node<'_>>) -> bool {
+    let policy = errors.and_then(|group| group.plain_text("DataTruncationErrorPolicy"));
+    policy.is_some_and(|policy| matches!(policy.as_str(), "STOP_TASK" | "SUSPEND_TABLE"))
+}
+
+fn look_at_metadata(reader: &mut Reader<'_>, group: &Node<'_>, tells_of_cuts: bool) {
     if let Some(at) = switched_on(group, "BatchApplyEnabled") {
         say(reader, &at, &Advice::BatchApply);
     }
     if let Some(at) = switched_on(group, "FullLobMode") {
         say(reader, &at, &Advice::FullLob);
     }
-    if let Some(at) = switched_on(group, "LimitedSizeLobMode") {
-        let size_kb = group.plain_text("LobMaxSize").unwrap_or_else(|| "32".to_owned());
-        say(reader, &at, &Advice::CutsLobs { size_kb });
+    if let Some(at) = switched_on(group, "LimitedSizeLobMode").filter(|_| !tells_of_cuts) {
+        let (size_kb, by_default) = match group.plain_text("LobMaxSize") {
+            Some(size_kb) => (size_kb, ""),
+            None => (DEFAULT_LOB_KB.to_owned(), BY_DEFAULT),
+        };
+        say(reader, &at, &Advice::CutsLobs { size_kb, by_default });
     }
     if let Some(at) = group.field("SupportLobs").filter(|at| at.json == &Value::Bool(false)) {
         say(reader, &at, &Advice::NoLobs);

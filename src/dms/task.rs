@@ -1,37 +1,18 @@
 //! A task's table mappings: which tables DMS selects, and under which names they arrive.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use serde_json::Value;
 
 use super::fault::Fault;
 use super::node::{Node, Reader, described, shortened};
 use super::remark::Remark;
+use super::rule::TaskRule;
+use super::settings::{self, TargetSchema};
+use super::words;
 use crate::route::Pattern;
 use crate::route::apart::Change;
 use crate::route::index::ByTable;
-
-/// A rule of a task, as people find it again.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskRule {
-    /// Where it stands, as a JSON path.
-    pub path: String,
-    /// Its `rule-id`.
-    pub id: String,
-    /// Its `rule-name`.
-    pub name: String,
-}
-
-impl fmt::Display for TaskRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = shortened(&self.id);
-        if self.name.is_empty() || self.name == self.id {
-            return write!(f, "rule {id}");
-        }
-        write!(f, "rule {id} ({})", shortened(&self.name))
-    }
-}
 
 /// A selection rule.
 #[derive(Debug, Clone)]
@@ -66,7 +47,7 @@ pub(super) enum Renaming {
 }
 
 impl Renaming {
-    fn of(&self, name: &str) -> String {
+    pub(super) fn of(&self, name: &str) -> String {
         match self {
             Self::To(value) => value.as_str().to_owned(),
             changing => changing.change().of(name),
@@ -117,6 +98,11 @@ pub struct Arrival {
 #[derive(Debug, Clone)]
 pub struct Task {
     pub(super) file: String,
+    /// Where it stands, if it has a description; what the description says of it beside the mappings.
+    pub(super) path: String,
+    pub(super) identifier: Option<String>,
+    pub(super) target_arn: Option<String>,
+    has_settings: bool,
     pub(super) selections: Vec<Selection>,
     by_table: ByTable,
     pub(super) transformations: Vec<Transformation>,
@@ -138,13 +124,38 @@ impl Task {
         text: &str,
         escape: Option<char>,
     ) -> Result<(Vec<Self>, Vec<Remark>), Vec<Remark>> {
-        let mut reader = Reader::new(file);
-        let tasks = read_document(&mut reader, text, escape);
-        let is_fatal = |remark: &Remark| remark.level() == super::Level::Error;
-        match tasks {
-            Some(tasks) if !reader.remarks.iter().any(is_fatal) => Ok((tasks, reader.remarks)),
-            _ => Err(reader.remarks),
+        read_but_for(file, text, escape, "dms.unknown_rule_type")
+    }
+
+    /// The same for rules that are to be taken over: they need not select anything, and each has to be understood.
+    pub(super) fn read_kept(file: &str, text: &str) -> Result<(Vec<Self>, Vec<Remark>), Vec<Remark>> {
+        read_but_for(file, text, None, "dms.selects_nothing")
+    }
+
+    /// Has the task rename by the `TargetSchema` of settings in another file, unless it has settings of its own.
+    pub fn take_target_schema(&mut self, target: &TargetSchema) {
+        if !self.has_settings {
+            self.rename_schemas(target);
         }
+    }
+
+    /// Behind all others: a schema that a rule renames keeps the rule's name, says the user guide.
+    fn rename_schemas(&mut self, target: &TargetSchema) {
+        if let (Ok(schema), Ok(value)) = (Pattern::parse("%"), Pattern::literal(&target.schema)) {
+            let rule = TaskRule {
+                path: target.path.clone(),
+                id: "TargetSchema".to_owned(),
+                name: String::new(),
+                settings_file: Some(target.file.clone()),
+            };
+            let (action, renaming) = (target.schema.clone(), Renaming::To(value));
+            self.transformations.push(Transformation { rule, action, schema, table: None, renaming });
+        }
+    }
+
+    /// Whether what is said at a path of its file is about this task.
+    pub fn is_at(&self, path: &str) -> bool {
+        path.strip_prefix(&self.path).is_some_and(|rest| rest.starts_with('.'))
     }
 
     /// The file that it was read from.
@@ -188,16 +199,40 @@ impl Task {
     }
 }
 
+/// Reads tasks; an error stands in the way, but for the one of that code.
+fn read_but_for(
+    file: &str,
+    text: &str,
+    escape: Option<char>,
+    code: &str,
+) -> Result<(Vec<Task>, Vec<Remark>), Vec<Remark>> {
+    let mut reader = Reader::new(file);
+    let tasks = read_document(&mut reader, text, escape);
+    let is_fatal = |remark: &Remark| remark.level() == super::Level::Error && remark.code() != code;
+    match tasks {
+        Some(tasks) if !reader.remarks.iter().any(is_fatal) => Ok((tasks, reader.remarks)),
+        _ => Err(reader.remarks),
+    }
+}
+
 fn read_document(reader: &mut Reader<'_>, text: &str, escape: Option<char>) -> Option<Vec<Task>> {
     let json = reader.document(text, "$")?;
     let top = Node::root(&json, "$");
     if let Some(rules) = top.field("rules") {
         return read_rules(reader, &rules, escape).map(|task| vec![task]);
     }
-    let listed = top.field("ReplicationTasks").map(|tasks| tasks.items()).unwrap_or_default();
+    let listed = top.field("ReplicationTasks").map(|tasks| tasks.items());
+    if listed.as_ref().is_some_and(Vec::is_empty) {
+        reader.report("$.ReplicationTasks", &Fault::NothingListed { list: "ReplicationTasks" });
+        return None;
+    }
     let one = top.field("ReplicationTask").into_iter().chain([top.clone()]);
-    let holders: Vec<Node<'_>> =
-        listed.into_iter().chain(one).filter(|task| task.field("TableMappings").is_some()).collect();
+    let holders: Vec<Node<'_>> = listed
+        .unwrap_or_default()
+        .into_iter()
+        .chain(one)
+        .filter(|task| task.field("TableMappings").is_some())
+        .collect();
     if holders.is_empty() {
         reader.report("$", &Fault::AnotherShape { sought: "table mappings", found: described(&json) });
         return None;
@@ -214,7 +249,17 @@ fn read_embedded(reader: &mut Reader<'_>, holder: &Node<'_>, escape: Option<char
     };
     let top = Node::root(&embedded, &at.path);
     match top.field("rules") {
-        Some(rules) => read_rules(reader, &rules, escape),
+        Some(rules) => {
+            let mut task = read_rules(reader, &rules, escape)?;
+            task.path.clone_from(&holder.path);
+            task.identifier = holder.plain_text("ReplicationTaskIdentifier");
+            task.target_arn = holder.plain_text("TargetEndpointArn");
+            task.has_settings = holder.field("ReplicationTaskSettings").is_some();
+            if let Some(target) = settings::target_schema_of(reader.file, holder) {
+                task.rename_schemas(&target);
+            }
+            Some(task)
+        }
         None => {
             reader.report(
                 &at.path,
@@ -232,6 +277,10 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
     }
     let mut task = Task {
         file: reader.file.to_owned(),
+        path: rules.path.clone(),
+        identifier: None,
+        target_arn: None,
+        has_settings: false,
         selections: Vec::new(),
         by_table: ByTable::default(),
         transformations: Vec::new(),
@@ -247,6 +296,7 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
             path: node.path.clone(),
             id: node.plain_text("rule-id").unwrap_or_else(|| "without an id".to_owned()),
             name: node.plain_text("rule-name").unwrap_or_default(),
+            settings_file: None,
         };
         if let Some(other) =
             node.field("rule-id").and_then(|_| ids.insert(rule.id.clone(), rule.path.clone()))
@@ -259,7 +309,10 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
                 task.transformations.extend(read_transformation(reader, &node, rule, escape));
             }
             Some("table-settings") => read_table_settings(&node, rule, &mut task),
-            // Object mappings, post-processing and what DMS may add change no names.
+            // Object mappings, post-processing and the like change no names.
+            Some(other) if !words::RULE_TYPES.contains(&other) => {
+                reader.report(&format!("{}['rule-type']", node.path), &words::unknown_rule_type(other));
+            }
             Some(_) | None => {}
         }
     }
@@ -281,8 +334,7 @@ fn read_selection(
     let action = reader.required_text(node, "rule-action")?;
     let is_explicit = action == "explicit";
     if !matches!(action, "include" | "exclude" | "explicit") {
-        let given = shortened(action);
-        reader.report(&node.path, &Fault::UnknownAction { given });
+        reader.report(&node.path, &words::unknown_action(action, &words::SELECTION_ACTIONS));
         return None;
     }
     let mut read = |field| match is_explicit {
@@ -364,10 +416,18 @@ fn read_transformation(
     escape: Option<char>,
 ) -> Option<Transformation> {
     let target = reader.required_text(node, "rule-target")?;
-    if !matches!(target, "schema" | "table") {
+    if !words::TARGETS.contains(&target) {
+        reader.report(&node.path, &words::unknown_target(target));
         return None;
     }
     let action = reader.required_text(node, "rule-action")?;
+    if !words::is_transformation(action) {
+        reader.report(&node.path, &words::unknown_action(action, &words::TRANSFORMATION_ACTIONS));
+        return None;
+    }
+    if !matches!(target, "schema" | "table") {
+        return None;
+    }
     let renaming = match action {
         "rename" => {
             let value = reader.required_text(node, "value")?;

@@ -11,8 +11,8 @@ use crate::route::Mappings;
 
 /// Write the table mappings of a DMS task from a mapping, so that one merged change deploys both.
 ///
-/// The task then selects exactly what the mapping loads: `dms2bq check --dms` finds nothing to say about what this prints.
-/// What DMS has no words for is told on standard error.
+/// The task then selects exactly what the mapping loads: `dms2bq check --dms` finds nothing to say about what this prints,
+/// but for what is told here on standard error: rules to keep that the mapping does not expect, and what DMS has no words for.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -1,5 +1,6 @@
 //! `dms2bq load`: one object, now, by the same pipeline and under the same job id.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::cloud::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::entry::assemble;
 use crate::entry::explain::OutputFormat;
+use crate::entry::stdout::stdout;
 use crate::event::Receipt;
 use crate::event::{Created, Notice};
 use crate::object::{ETag, ObjectRef, VersionId};
@@ -123,12 +125,13 @@ fn parse(args: &LoadArgs) -> Result<ObjectRef, String> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
 fn print(record: &Record, format: OutputFormat) {
-    match format {
-        OutputFormat::Json => println!("{}", json!(record)),
-        OutputFormat::Human => println!("{}", in_words(record)),
-    }
+    let text = match format {
+        OutputFormat::Json => json!(record).to_string(),
+        OutputFormat::Human => in_words(record),
+    };
+    // The exit code says what became of the file to whoever does not read.
+    let _unread = writeln!(stdout(), "{text}");
 }
 
 fn in_words(record: &Record) -> String {

@@ -26,3 +26,5 @@ pub mod local;
 pub mod probe;
 #[cfg(feature = "cli")]
 pub mod publish;
+#[cfg(feature = "cli")]
+pub mod stdout;

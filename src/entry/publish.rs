@@ -17,6 +17,7 @@ use crate::cloud::clock::{Clock, SystemClock};
 use crate::entry::check::{self, CheckFormat};
 use crate::entry::explain::OutputFormat;
 use crate::entry::mapping_files::{MappingFilesError, read_local};
+use crate::entry::stdout::stdout;
 use crate::outcome::record::Chain;
 use crate::route::{MappingFile, Mappings};
 
@@ -82,7 +83,7 @@ enum What {
 /// When the answer cannot be written, or the command line makes no sense.
 pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
     check_note(args.note.as_deref().unwrap_or_default())?;
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     let (what, folder) = match (args.places.as_slice(), args.rollback) {
         ([to], true) => (What::Before, S3Folder::parse(to)?),
         ([from, to], false) => {
@@ -341,7 +342,9 @@ impl Publisher<'_> {
         }
         Ok(match error {
             PublishError::Conflict { .. } | PublishError::NothingBefore { .. } => ExitCode::FAILURE,
-            PublishError::Mappings(_) | PublishError::Unwritable { .. } => ExitCode::from(EXIT_COULD_NOT),
+            PublishError::Mappings(_) | PublishError::Unwritable { .. } | PublishError::Unsure { .. } => {
+                ExitCode::from(EXIT_COULD_NOT)
+            }
         })
     }
 }

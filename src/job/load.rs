@@ -69,6 +69,8 @@ pub struct Settled {
     pub size_bytes: Option<u64>,
     /// When the job ended, in milliseconds since 1970: from then on its rows can be queried.
     pub ended_ms: Option<u64>,
+    /// Whether the job took longer than one receive waits for a job, so that the receive which made it could not tell of it.
+    pub outlived_a_receive: bool,
     /// How long this receive waited for the job.
     pub job_wait_ms: u64,
 }

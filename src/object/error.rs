@@ -141,10 +141,13 @@ impl ObjectError {
                 "Give the function more time or memory (its network grows with it), or lower MaxFileSize of the DMS endpoint.".to_owned()
             }
             Self::Call { object, source } => match source {
-                CallError::Denied { .. } => format!(
-                    "Grant the function's role s3:GetObject (and s3:GetObjectVersion) on {object}, and kms:Decrypt if the bucket has a key; \
-                     without s3:ListBucket a missing object looks like a denied one."
-                ),
+                CallError::Denied { .. } => match source.without_aws_credentials() {
+                    Some(remedy) => remedy.to_owned(),
+                    None => format!(
+                        "Grant the function's role s3:GetObject (and s3:GetObjectVersion) on {object}, and kms:Decrypt if the bucket has a key; \
+                         without s3:ListBucket a missing object looks like a denied one."
+                    ),
+                },
                 CallError::NotSent { .. }
                 | CallError::Unavailable { .. }
                 | CallError::Unanswered { .. }

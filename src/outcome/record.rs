@@ -83,6 +83,10 @@ pub struct Record {
     pub message: Option<String>,
     /// What a person should do.
     pub remedy: Option<String>,
+    /// Whether the rows came in by this very message, as far as can be told: it made the job, or the job took longer than the receive
+    /// that made it could wait. What is counted, and no field.
+    #[serde(skip)]
+    pub brought_rows: bool,
     /// Whether a person may want to know of an object that is loaded or ignored. It decides the line's level and is no field.
     #[serde(skip)]
     pub notable: bool,
@@ -97,6 +101,8 @@ impl Record {
                 record.outcome = "loaded";
                 record.code = settled.adopted.then_some("job.adopted");
                 record.job_id = Some(settled.job_id.clone());
+                record.brought_rows =
+                    !settled.adopted || (settled.outlived_a_receive && receipt.receive_count > 1);
                 record.attempt = Some(settled.attempt);
                 record.row_count = Some(settled.row_count);
                 record.size_bytes = settled.size_bytes.or(record.size_bytes);
@@ -164,6 +170,7 @@ impl Record {
             job_wait_ms: None,
             message: None,
             remedy: None,
+            brought_rows: false,
             notable: false,
         }
     }

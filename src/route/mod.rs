@@ -37,6 +37,8 @@ use std::fmt;
 
 pub use mapping::MAX_FILE_BYTES;
 pub use mappings::{MappingFile, Mappings};
+#[cfg(feature = "cli")]
+pub(crate) use nearest::nearest;
 pub use options::{MAX_CLUSTERING_COLUMNS, MAX_COLUMNS};
 pub use pattern::{BadPattern, MAX_PATTERN_CHARS, Pattern};
 pub use problem::{MappingFault, MappingProblem, MappingProblems};

@@ -5,7 +5,7 @@ const ALIKE: f64 = 0.6;
 
 /// The candidate that looks most like `given`, if any looks alike; `spell` says how a candidate is
 /// compared. Among equals, the first.
-pub(super) fn nearest<T>(
+pub(crate) fn nearest<T>(
     given: &str,
     candidates: impl IntoIterator<Item = T>,
     spell: impl Fn(&str) -> String,

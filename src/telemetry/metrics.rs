@@ -89,11 +89,10 @@ impl Metrics {
     }
 }
 
-/// What is measured of an object whose rows came in with this message. News of an object that was in already measures
-/// nothing, unless the message was here before: then it is its own load that has ended meanwhile.
+/// What is measured of an object whose rows came in with this message. A message that comes again for another's sake, or
+/// news of an object that was in already, measures nothing.
 fn measured(record: &Record) -> Vec<Metric> {
-    let old_news = record.code.is_some() && record.receive_count <= 1;
-    if record.outcome != "loaded" || old_news {
+    if !record.brought_rows {
         return Vec::new();
     }
     let values = [

@@ -28,8 +28,7 @@ pub enum Format {
 /// Whatever they say, other people's crates never log below `INFO`: at debug some of them print requests, and
 /// with them signatures, tokens and upload addresses.
 pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
-    let filter = EnvFilter::try_new(directives.unwrap_or(default_level))
-        .unwrap_or_else(|_| EnvFilter::new(default_level));
+    let filter = filter(directives, default_level);
     let ours = filter_fn(admits);
     let registry = tracing_subscriber::registry().with(filter);
     // A second `init` in one process (tests) keeps the first subscriber.
@@ -47,6 +46,13 @@ pub fn init(format: Format, directives: Option<&str>, default_level: &str) {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(code = "bug.panic", location, "panicked: {}", panic_message(panic.payload()));
     }));
+}
+
+/// What is said: the default level, and over it what the directives say. Those that name crates alone
+/// (`hyper=debug`) leave our own lines as they are.
+fn filter(directives: Option<&str>, default_level: &str) -> EnvFilter {
+    let both = directives.map(|directives| format!("{default_level},{directives}"));
+    both.and_then(|both| EnvFilter::try_new(both).ok()).unwrap_or_else(|| EnvFilter::new(default_level))
 }
 
 /// Whether a line may be written at all, whatever `RUST_LOG` says.

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -94,14 +95,20 @@ def osls(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
         )
 
 
-def packaged(parameters: dict, folder: Path = ROOT) -> tuple[dict, dict]:
-    """What the framework would deploy: the template, and the parameters that it hands to CloudFormation."""
+def packaged(parameters: dict) -> tuple[dict, dict]:
+    """What the framework would deploy: the template, and the parameters that it hands to CloudFormation.
+
+    In a copy, since the framework writes beside its file, and two at once would be in each other's way.
+    """
     given = [f"--param={name}={value}" for name, value in (OWN | parameters).items() if value]
-    with tempfile.TemporaryDirectory() as out:
-        done = osls("package", "--package", out, *given, folder=folder)
+    with tempfile.TemporaryDirectory() as folder:
+        for file in ("serverless.yml", "template.yaml"):
+            shutil.copy(ROOT / file, folder)
+        done = osls("package", *given, folder=Path(folder))
         assert done.returncode == 0, done.stdout + done.stderr
-        template = json.loads((Path(out) / "cloudformation-template-update-stack.json").read_text())
-        state = json.loads((Path(out) / "serverless-state.json").read_text())
+        package = Path(folder) / ".serverless"
+        template = json.loads((package / "cloudformation-template-update-stack.json").read_text())
+        state = json.loads((package / "serverless-state.json").read_text())
     handed_over = state["service"]["provider"]["stackParameters"]
     return template, {each["ParameterKey"]: each["ParameterValue"] for each in handed_over}
 

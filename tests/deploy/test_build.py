@@ -1,4 +1,4 @@
-"""What `sam build` and `sam package` make: a zip with the program `bootstrap` at its root, as Cargo.toml's profile `lambda` has it."""
+"""What `sam build` and `sam package` make: a zip with the program `bootstrap` at its root, as Cargo.toml's profile `lambda-release` has it."""
 
 import io
 import json
@@ -40,7 +40,11 @@ def sam(*arguments, **environment: str) -> None:
 def built(tmp_path_factory) -> Path:
     """The folder that `sam build` fills, for this machine's processor: the standard library of the other may not be here."""
     folder = tmp_path_factory.mktemp("sam") / "build"
-    sam("build", "--build-dir", folder, "--parameter-overrides", f"Architecture={ARCHITECTURE}")
+    # In a folder of its own: cargo-lambda keeps its packages in `lambda` beside what Cargo makes, and other builds may have
+    # left something there.
+    target = Path(os.environ.get("CARGO_TARGET_DIR", systems.ROOT / "target")) / "sam-build"
+    overrides = ("--parameter-overrides", f"Architecture={ARCHITECTURE}")
+    sam("build", "--build-dir", folder, *overrides, CARGO_TARGET_DIR=str(target))
     return folder
 
 
@@ -89,7 +93,7 @@ def test_a_panic_in_it_can_be_caught(package, tmp_path):
 def test_sam_builds_by_the_profile_for_the_lambda():
     cargo = tomllib.loads((systems.ROOT / "Cargo.toml").read_text())
     build = cargo["package"]["metadata"]["lambda"]["build"]
-    profile = dict(cargo["profile"]["lambda"])
+    profile = dict(cargo["profile"]["lambda-release"])
     assert profile.pop("inherits") == "release"
     said = {f"profile.release.{name}={json.dumps(value)}" for name, value in profile.items()}
     assert set(build["config"]) == said

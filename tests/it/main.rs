@@ -15,6 +15,8 @@ mod cases_routes;
 mod corpora;
 mod clouds;
 #[cfg(feature = "cli")]
+mod closed_stdout;
+#[cfg(feature = "cli")]
 mod doctor;
 mod environment;
 #[cfg(feature = "cli")]

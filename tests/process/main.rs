@@ -24,7 +24,7 @@ struct Cli {
     /// What chance starts from; a run prints it
     #[arg(long, default_value_t = 1, global = true)]
     seed: u64,
-    /// Another build of bootstrap, such as that of the profile `lambda`
+    /// Another build of bootstrap, such as that of the profile `lambda-release`
     #[arg(long, default_value = env!("CARGO_BIN_EXE_bootstrap"), global = true)]
     bootstrap: String,
     /// How many of bootstrap work at the same time

@@ -7,6 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::cloud::call::NO_AWS_CREDENTIALS;
 use crate::cloud::{CallError, ObjectsError};
 
 /// What others say is quoted up to this length: enough for S3's longest messages, which name a role and a
@@ -55,7 +56,7 @@ where
                 CredentialsError::CredentialsNotLoaded(_)
                 | CredentialsError::InvalidConfiguration(_)
                 | CredentialsError::ProviderError(_),
-            ) => CallError::Denied { call, detail: format!("no AWS credentials: {}", chain(error)) }.into(),
+            ) => CallError::Denied { call, detail: format!("{NO_AWS_CREDENTIALS}: {}", chain(error)) }.into(),
             Some(_) => CallError::NotSent { call, source: chain(error).into() }.into(),
             None => unavailable(call, chain(error)),
         },

@@ -2,6 +2,7 @@
 //!
 //! The crate keeps the token and renews it: some minutes before it expires, or every ten seconds if it lives for less.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::Arc;
@@ -275,7 +276,9 @@ fn explained(error: &CredentialsError, service: &str) -> SignInError {
     if let Some(none) = sources(error).find_map(|error| error.downcast_ref::<NoIdentity>()) {
         return SignInError::NoAwsCredentials { detail: shown(&none.detail), may_pass: none.may_pass };
     }
-    if error.is_transient() {
+    // The crate calls an answer that broke off a failure for good.
+    let broke_off = sources(error).any(|error| error.is::<io::Error>());
+    if error.is_transient() || broke_off {
         return SignInError::Unreachable { service, detail: shown(&chain(error)) };
     }
     let body = sources(error).find_map(|error| {

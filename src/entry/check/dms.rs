@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::{CheckArgs, CheckFormat, Finding, Verdict, counted, write_findings, write_lines};
 use crate::dms::endpoint_advice::{self, Circumstances};
-use crate::dms::{self, Endpoint, Level, Load, MAX_DMS_FILE_BYTES, Remark, Task, choose, compare, settings};
+use crate::dms::{
+    self, ByTarget, Endpoint, Level, Load, MAX_DMS_FILE_BYTES, Remark, Task, by_target, choose, compare,
+    refuse_unknown, settings,
+};
 use crate::route::{Landing, Mappings};
 
 /// The name of standard input as a file.
@@ -90,6 +93,10 @@ impl Report {
 /// Holds all that was given of DMS against the mappings.
 pub(super) fn report(args: &CheckArgs, mappings: &Mappings, out: &mut dyn Write) -> io::Result<Verdict> {
     let mut report = Report::default();
+    report.add(refuse_unknown(&args.allow));
+    if !report.findings.is_empty() {
+        return finish(args, report, out);
+    }
     let wanted =
         match args.mapping.as_deref().map(|name| choose(mappings, Some(name), "--mapping", "they are")) {
             Some(Ok(landing)) => Some(landing),
@@ -100,11 +107,13 @@ pub(super) fn report(args: &CheckArgs, mappings: &Mappings, out: &mut dyn Write)
             None => None,
         };
     let endpoints = look_at_endpoints(args, mappings, wanted, &mut report);
-    look_at_tasks(args, mappings, wanted, &endpoints, &mut report);
-    for path in &args.task_settings {
-        if let Some((file, text)) = report.read(path) {
-            report.add(settings::look_at(&file, &text));
-        }
+    let settings: Vec<(String, String)> =
+        args.task_settings.iter().filter_map(|path| report.read(path)).collect();
+    if let Some(tasks) = read_tasks(args, &endpoints, &settings, &mut report) {
+        compare_tasks(args, mappings, wanted, &endpoints, &tasks, &mut report);
+    }
+    for (file, text) in &settings {
+        report.add(settings::look_at(file, text));
     }
     finish(args, report, out)
 }
@@ -141,23 +150,23 @@ fn look_at_endpoints(
     endpoints
 }
 
-/// Compares the tasks, all of them together, with the one mapping that their files fall under.
-fn look_at_tasks(
+/// Reads the tasks that write to these endpoints, and says what their own settings do. None, if not all could be read.
+fn read_tasks(
     args: &CheckArgs,
-    mappings: &Mappings,
-    wanted: Option<&Landing>,
     endpoints: &[Endpoint],
+    settings: &[(String, String)],
     report: &mut Report,
-) {
+) -> Option<Vec<Task>> {
     let mut tasks: Vec<Task> = Vec::new();
+    let mut of_settings: Vec<Remark> = Vec::new();
     let mut are_whole = true;
     for path in &args.dms {
-        let Some((file, text)) = report.read(path) else { return };
+        let (file, text) = report.read(path)?;
         match Task::read(&file, &text, args.escape_character) {
             Ok((read, remarks)) => {
                 tasks.extend(read);
                 report.add(remarks);
-                report.add(settings::look_within(&file, &text));
+                of_settings.extend(settings::look_within(&file, &text));
             }
             Err(remarks) => {
                 are_whole = false;
@@ -165,8 +174,42 @@ fn look_at_tasks(
             }
         }
     }
+    let ByTarget { mut here, elsewhere, remarks } = by_target(tasks, endpoints);
+    report.add(remarks);
+    let is_of_others = |remark: &Remark| {
+        elsewhere.iter().any(|task| task.file() == remark.file() && task.is_at(remark.path()))
+    };
+    report.add(of_settings.into_iter().filter(|remark| !is_of_others(remark)));
+    take_target_schemas(&mut here, settings);
     // Half of the tasks would leave tables unselected that the other half has.
-    let (Some(first), true) = (tasks.first(), are_whole) else { return };
+    are_whole.then_some(here)
+}
+
+/// Gives the tasks the `TargetSchema` of settings in other files: each its own if there are as many, else all the one
+/// that there is, since to name it for too many is the safer mistake.
+fn take_target_schemas(tasks: &mut [Task], settings: &[(String, String)]) {
+    let targets: Vec<_> =
+        settings.iter().flat_map(|(file, text)| settings::target_schemas(file, text)).collect();
+    let are_paired = targets.len() == tasks.len();
+    let any = targets.iter().flatten().next();
+    for (at, task) in tasks.iter_mut().enumerate() {
+        let target = if are_paired { targets.get(at).and_then(Option::as_ref) } else { any };
+        if let Some(target) = target {
+            task.take_target_schema(target);
+        }
+    }
+}
+
+/// Compares the tasks, all of them together, with the one mapping that their files fall under.
+fn compare_tasks(
+    args: &CheckArgs,
+    mappings: &Mappings,
+    wanted: Option<&Landing>,
+    endpoints: &[Endpoint],
+    tasks: &[Task],
+    report: &mut Report,
+) {
+    let Some(first) = tasks.first() else { return };
     let of_endpoints: Vec<&Landing> =
         endpoints.iter().filter_map(|endpoint| endpoint.landing(mappings)).collect();
     let landing = match (wanted, of_endpoints.as_slice()) {
@@ -178,8 +221,10 @@ fn look_at_tasks(
     };
     match landing {
         Ok(landing) => {
-            let remarks = compare::compare(&tasks, landing);
-            if remarks.is_empty() {
+            let remarks = compare::compare(tasks, landing);
+            let is_read_in_part =
+                report.findings.iter().any(|finding| finding.code == "dms.unknown_rule_type");
+            if remarks.is_empty() && !is_read_in_part {
                 report.sums.push(format!("{} and {} agree", args.dms_files(), landing.file()));
             }
             report.add(remarks);
@@ -188,10 +233,12 @@ fn look_at_tasks(
     }
 }
 
-/// Writes the findings; those that somebody allows are warnings.
+/// Writes the findings. Of what somebody allows, errors are warnings, and warnings are not worth a word.
 fn finish(args: &CheckArgs, mut report: Report, out: &mut dyn Write) -> io::Result<Verdict> {
+    let is_allowed = |finding: &Finding| args.allow.iter().any(|code| code == finding.code);
+    report.findings.retain(|finding| finding.level == Level::Error.as_str() || !is_allowed(finding));
     for finding in &mut report.findings {
-        if args.allow.iter().any(|code| code == finding.code) {
+        if is_allowed(finding) {
             finding.level = Level::Warning.as_str();
         }
     }

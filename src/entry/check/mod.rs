@@ -42,6 +42,7 @@ no others: `--dms a.json --dms b.json`.
 
 `--endpoint` says which of the endpoint's settings lose, delay or refuse rows. docs/dms.md explains
 each, and docs/errors.md every code. What you know about and want: `--allow endpoint.leaves_out`.")]
+#[command(group = clap::ArgGroup::new("of_dms").args(["dms", "endpoint", "task_settings"]).multiple(true))]
 pub struct CheckArgs {
     /// The mappings: a file, a folder or s3://bucket/prefix [default: DMS2BQ_MAPPINGS, or `mappings`]
     #[arg(value_name = "PATH")]
@@ -63,19 +64,19 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     pub task_settings: Vec<PathBuf>,
     /// The mapping that DMS writes for, by its name (casino-a) or file
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", requires = "of_dms")]
     pub mapping: Option<String>,
     /// How many tables an endpoint writes, where the mapping has patterns: for the quotas
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", requires = "of_dms", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub tables: Option<u64>,
     /// The function's time-out in seconds: a file of a full load has to be sent within it
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=900))]
+    #[arg(long, value_name = "SECONDS", requires = "of_dms", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=900))]
     pub function_timeout_s: u64,
     /// The source endpoint's escapeCharacter (Oracle), after which a wildcard stands for itself
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_name = "C", requires = "of_dms")]
     pub escape_character: Option<char>,
-    /// Take an error about DMS as a warning, by its code; may be given several times
-    #[arg(long, value_name = "CODE")]
+    /// Take an error about DMS as a warning, and leave out a warning, by its code; may be given several times
+    #[arg(long, value_name = "CODE", requires = "of_dms")]
     pub allow: Vec<String>,
 }
 

@@ -20,6 +20,7 @@ use crate::config::MappingsLocation;
 use crate::entry::assemble::{self, ReadError};
 use crate::entry::check::{self, CheckFormat};
 use crate::entry::mapping_files::MappingFilesError;
+use crate::entry::stdout::stdout;
 use crate::route::diff::MappingsDiff;
 use crate::route::{MappingFile, MappingProblems, Mappings};
 
@@ -118,7 +119,7 @@ struct Answer<'a> {
 /// When a side or the listing cannot be read, or the answer cannot be written.
 pub async fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (old, new) = (read_old(&args.old).await?, read("NEW", &args.new).await?.map_err(|none| none.0)?);
-    let mut out = io::stdout().lock();
+    let mut out = stdout();
     let verdict = match args.keys.as_deref() {
         None => compare(&old, new, None::<(io::Empty, _)>, args.format, &mut out)?,
         Some(path) if path.as_os_str() == "-" => {

@@ -1,4 +1,4 @@
-//! What was seen of a deployment: plain data, gathered by [`look`](super::look) and judged by [`judge`](super::judge).
+//! What was seen of a deployment: plain data, gathered by `look` and judged by [`judge`](super::judge).
 //!
 //! Everything can be written as JSON and read back, so that each bad state is a case in a file.
 

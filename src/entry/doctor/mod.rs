@@ -1,6 +1,6 @@
 //! `dms2bq doctor`: is every hop as it has to be, and what to do about each that is not?
 //!
-//! [`look`] asks, [`facts`] keeps what was answered, [`judge`] says what it means, and [`report`] tells it. Only the first of
+//! `look` asks, [`facts`] keeps what was answered, [`judge`] says what it means, and `report` tells it. Only the first of
 //! them touches the world.
 
 pub mod facts;
@@ -9,11 +9,11 @@ pub mod judge;
 mod look;
 mod report;
 
-use std::io;
 use std::process::ExitCode;
 
 use self::finding::{Finding, Level};
 use super::check::CheckFormat;
+use super::stdout::stdout;
 use crate::config::Config;
 
 /// The exit code where the worst finding is a warning. (1 is an error, 2 that doctor could not begin.)
@@ -58,8 +58,8 @@ pub async fn run(args: &DoctorArgs, config: &Config) -> anyhow::Result<ExitCode>
     let facts = look::look(args, config).await?;
     let findings = judge::judge(&facts);
     match args.format {
-        CheckFormat::Human => report::for_a_person(&findings, &mut io::stdout())?,
-        CheckFormat::Json => report::as_json_lines(&findings, &mut io::stdout())?,
+        CheckFormat::Human => report::for_a_person(&findings, &mut stdout())?,
+        CheckFormat::Json => report::as_json_lines(&findings, &mut stdout())?,
     }
     Ok(exit_code(&findings))
 }

@@ -7,7 +7,7 @@ mod queue;
 mod report;
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::config::{Config, MappingsLocation};
 use crate::emulator;
 use crate::entry::lambda::Handler;
 use crate::entry::mapping_store::MappingStore;
+use crate::entry::stdout::stdout;
 use crate::outcome::record::{Chain, Record};
 use crate::pipeline::Pipeline;
 use crate::route::TableRef;
@@ -82,9 +83,14 @@ pub async fn run(args: LocalArgs, config: &Config) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
 async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
     let ground = Ground::read(&args.dir, args.mappings.as_deref(), fallback_mappings(config))?;
+    anyhow::ensure!(
+        !ground.objects.is_empty(),
+        "there is nothing to load below {}: it holds buckets as folders (BUCKET/dms/schema/table/LOAD00000001.parquet), and \
+         mappings/",
+        args.dir.display()
+    );
     let warehouse_folder = args.warehouse.clone().unwrap_or_else(|| state_folder(&args.dir));
     let options = emulator::Options {
         port: args.port,
@@ -93,19 +99,20 @@ async fn run_or_fail(args: LocalArgs, config: &Config) -> anyhow::Result<bool> {
         ..emulator::Options::default()
     };
     let bigquery = emulator::start(options).await?;
-    println!(
+    let begun = format!(
         "{} files below {}, into the embedded BigQuery at {} (its tables: {})",
         ground.objects.len(),
         args.dir.display(),
         bigquery.base_url(),
         warehouse_folder.display()
     );
+    say(&begun);
     let expected = ground.expected().await;
     make_datasets(&bigquery, &expected).await?;
     let records = load_everything(&ground, bigquery.base_url()).await?;
     let held = ledger::read(bigquery.base_url(), expected.keys()).await?;
     let report = Report::new(&records, expected, &held, &ground.meant_to_return);
-    print!("{}", report.render());
+    say(report.render().trim_end_matches('\n'));
     if args.serve {
         serve(bigquery.base_url()).await?;
     }
@@ -162,6 +169,11 @@ fn progress_bar(message_count: usize) -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+/// Says it to whoever reads; the exit code is for the others.
+fn say(text: &str) {
+    let _unread = writeln!(stdout(), "{text}");
+}
+
 fn tick(bar: &ProgressBar, done: usize, total: usize) {
     bar.inc(done as u64);
     if !std::io::stderr().is_terminal() {
@@ -169,11 +181,11 @@ fn tick(bar: &ProgressBar, done: usize, total: usize) {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command is asked for")]
 async fn serve(base_url: &str) -> anyhow::Result<()> {
-    println!("\nThe embedded BigQuery stays up at {base_url}. Google's clients find it by");
-    println!("  export BIGQUERY_EMULATOR_HOST={base_url}");
-    println!("Stop it with ctrl-c; its tables are kept.");
+    say(&format!(
+        "\nThe embedded BigQuery stays up at {base_url}. Google's clients find it by\n  \
+         export BIGQUERY_EMULATOR_HOST={base_url}\nStop it with ctrl-c; its tables are kept."
+    ));
     tokio::signal::ctrl_c().await?;
     Ok(())
 }

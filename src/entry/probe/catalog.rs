@@ -412,6 +412,18 @@ pub const FOR_A_PERSON: &[(u16, &str)] = &[
     (80, "it needs a DMS task on a table with such a name"),
     (81, "it needs a DMS task under load"),
     (82, "it needs a DMS task and a reload"),
+    (90, "it needs a stack made of the template"),
+    (91, "it needs a stack made of the template"),
+    (92, "it needs the function's role, and a person who may act as it"),
+    (93, "it changes what a bucket tells others"),
+    (94, "it needs a stack that makes its bucket"),
+    (95, "it needs a stack with two lanes"),
+    (96, "it needs a stack by EventBridge, with its queue's policy taken away"),
+    (97, "it needs a stack that has worked for some days"),
+    (98, "it needs a message that lies in a dead-letter queue for days"),
+    (99, "it needs GitHub, and roles that trust it"),
+    (100, "it needs GitHub's runners"),
+    (101, "it needs GitHub"),
 ];
 
 /// Finds the experiments that were named, by number or name.

@@ -1,6 +1,6 @@
 //! `dms2bq probe`: asks the real services what `docs/verified.md` takes for granted.
 //!
-//! Each open row of that page is a small [`Experiment`](experiment::Experiment) in a scratch dataset, bucket prefix and queue,
+//! Each open row of that page is a small [`Experiment`] in a scratch dataset, bucket prefix and queue,
 //! or stands in [`catalog::FOR_A_PERSON`] with the reason. An experiment knows what the code assumes, and says whether it is so.
 
 mod ask;
@@ -21,6 +21,7 @@ use self::news::{Folder, News};
 use super::assemble;
 use super::check::CheckFormat;
 use super::emulator::stop_signal;
+use super::stdout::stdout;
 use crate::cloud::aws::sdk_config;
 use crate::cloud::clock::SystemClock;
 use crate::config::Config;
@@ -72,7 +73,7 @@ pub struct ProbeArgs {
 /// # Errors
 /// It cannot begin: a name that is none, no such dataset, no credentials.
 pub async fn run(args: &ProbeArgs, config: &Config) -> anyhow::Result<ExitCode> {
-    let out = &mut io::stdout();
+    let out = &mut stdout();
     if args.list {
         report::list(out)?;
         return Ok(ExitCode::SUCCESS);

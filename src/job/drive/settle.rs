@@ -1,7 +1,7 @@
 //! What the end of a job leads to: believed, tried again, or returned.
 
 use super::found::{Origin, Seen};
-use super::{Driver, Progress};
+use super::{Driver, Progress, WAIT_FOR_JOB};
 use crate::cloud::TableLookup;
 use crate::job::error::JobError;
 use crate::job::load::{Load, Settled};
@@ -46,6 +46,7 @@ impl Driver {
             adopted: origin != Origin::Made,
             size_bytes: footer.map(|read| read.object_size_bytes),
             ended_ms: record.ended_ms,
+            outlived_a_receive: took_ms(record) > WAIT_FOR_JOB.as_millis(),
             job_wait_ms: self.waited_ms(progress),
         })
     }
@@ -148,6 +149,12 @@ impl Driver {
             TableLookup::NoTable | TableLookup::NoDataset => false,
         })
     }
+}
+
+/// From a job's making to its end.
+fn took_ms(record: &JobRecord) -> u128 {
+    let (Some(created_ms), Some(ended_ms)) = (record.created_ms, record.ended_ms) else { return 0 };
+    ended_ms.saturating_sub(created_ms).into()
 }
 
 /// BigQuery's first message is often "see errors[]"; the one that helps stands there.

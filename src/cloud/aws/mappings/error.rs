@@ -3,6 +3,8 @@
 use super::{MAX_MAPPING_BYTES, VersionId};
 use crate::cloud::{CallError, ObjectsError};
 
+const GRANT_OR_CREATE: &str = "Give the role s3:ListBucket on the bucket and s3:GetObject on the prefix, and see that the bucket exists.";
+
 /// Why mappings could not be read from S3.
 #[derive(Debug, thiserror::Error)]
 pub enum MappingsError {
@@ -21,6 +23,12 @@ pub enum MappingsError {
         what: &'static str,
         /// How many may be there.
         limit: usize,
+    },
+    /// Versions were published there, and nothing says which of them is in force.
+    #[error("{address} is gone")]
+    CurrentGone {
+        /// Where it was.
+        address: String,
     },
     /// A file is larger than any mapping.
     #[error("{address} has {size_bytes} bytes, and a mapping has {MAX_MAPPING_BYTES} at most")]
@@ -85,6 +93,7 @@ impl MappingsError {
             Self::NoEtag { .. } => "mapping.no_etag",
             Self::NotUtf8 { .. } => "mapping.not_utf8",
             Self::BadCurrent { .. } => "mapping.bad_current",
+            Self::CurrentGone { .. } => "mapping.current_gone",
             Self::Damaged { .. } => "mapping.version_damaged",
             Self::Changing { .. } => "mapping.changing",
             Self::Unreadable { .. } => "mapping.unreadable",
@@ -109,6 +118,10 @@ impl MappingsError {
                 "CURRENT is written by `dms2bq publish` and by nobody else: delete it and publish again, or run the \
                  dms2bq that wrote it."
             }
+            Self::CurrentGone { .. } => {
+                "Publish again. Files beside `versions/` are of the time before the first publication, and are not taken \
+                 for what was published."
+            }
             Self::Damaged { .. } => {
                 "Somebody changed, added or deleted a file of a published version. Delete the version's folder and \
                  publish again, or roll back with `dms2bq publish --rollback`."
@@ -116,8 +129,14 @@ impl MappingsError {
             Self::Changing { .. } => {
                 "Nothing, if it passes: it is read again. `dms2bq publish` changes all files at once."
             }
-            Self::Unreadable { .. } => {
-                "Give the role s3:ListBucket on the bucket and s3:GetObject on the prefix, and see that the bucket exists."
+            Self::Unreadable { source: ObjectsError::Call(call), .. } if call.may_be_repeated() => {
+                "S3 gave no answer that helps: try again; if it lasts, look at the network, AWS_REGION and AWS_ENDPOINT_URL."
+            }
+            Self::Unreadable { source: ObjectsError::Call(call), .. } => {
+                call.without_aws_credentials().unwrap_or(GRANT_OR_CREATE)
+            }
+            Self::Unreadable { source: ObjectsError::Missing | ObjectsError::Replaced, .. } => {
+                GRANT_OR_CREATE
             }
         }
     }
@@ -143,6 +162,7 @@ impl MappingsError {
             | Self::NoEtag { .. }
             | Self::NotUtf8 { .. }
             | Self::BadCurrent { .. }
+            | Self::CurrentGone { .. }
             | Self::Damaged { .. } => false,
         }
     }

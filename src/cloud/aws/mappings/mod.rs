@@ -84,7 +84,6 @@ impl S3Folder {
     }
 
     /// The address of a file directly in it.
-    #[cfg(feature = "cli")]
     pub(super) fn address_of(&self, name: &str) -> String {
         format!("s3://{}/{}{name}", self.bucket, self.prefix)
     }

@@ -48,6 +48,14 @@ pub enum PublishError {
         /// What S3 or the network said.
         detail: String,
     },
+    /// The last write had no answer, and neither had the look after it.
+    #[error("nobody knows whether {address} was written: {detail}")]
+    Unsure {
+        /// `CURRENT`'s address.
+        address: String,
+        /// What the network said.
+        detail: String,
+    },
     /// There is no version before the one in force.
     #[error("there is nothing to go back to in {address}: {detail}")]
     NothingBefore {
@@ -65,6 +73,7 @@ impl PublishError {
             Self::Mappings(error) => error.code(),
             Self::Conflict { .. } => "mapping.publish_conflict",
             Self::Unwritable { .. } => "mapping.unwritable",
+            Self::Unsure { .. } => "mapping.publish_unsure",
             Self::NothingBefore { .. } => "mapping.nothing_before",
         }
     }
@@ -80,6 +89,10 @@ impl PublishError {
             Self::Unwritable { .. } => {
                 "Give whoever publishes s3:PutObject (and s3:GetObject) on the prefix and s3:ListBucket on the bucket. \
                  What is in force has not changed."
+            }
+            Self::Unsure { .. } => {
+                "It may be in force, or what was there before. `dms2bq publish --dry-run` says which; publishing the same \
+                 again does no harm."
             }
             Self::NothingBefore { .. } => {
                 "Check out the mappings that you want and publish those: a version that was published before has \
@@ -101,6 +114,10 @@ pub async fn in_force(s3: &S3, folder: &S3Folder) -> Result<InForce, PublishErro
         Ok(Found::Folder(_)) => {
             let plain_files = list(s3, folder).await?.files.len();
             Ok(InForce { current: None, etag: None, plain_files })
+        }
+        // A first publication that came no further than its files leaves this, too.
+        Err(MappingsError::CurrentGone { .. }) => {
+            Ok(InForce { current: None, etag: None, plain_files: list(s3, folder).await?.files.len() })
         }
         Err(MappingsError::NoneFound { .. }) => Ok(InForce { current: None, etag: None, plain_files: 0 }),
         Err(error) => Err(error.into()),
@@ -134,8 +151,8 @@ pub async fn upload(s3: &S3, folder: &S3Folder, files: &[MappingFile]) -> Result
 /// Puts a version in force, if what was in force before still is.
 ///
 /// # Errors
-/// [`PublishError::Conflict`] if it is not, [`PublishError::Unwritable`] if S3 does not take it. Both were looked at
-/// again: nothing has changed then.
+/// [`PublishError::Conflict`] if it is not, [`PublishError::Unwritable`] if S3 does not take it: both were looked at
+/// again, and nothing has changed then. [`PublishError::Unsure`] if that look failed as well.
 pub async fn put_in_force(
     s3: &S3,
     folder: &S3Folder,
@@ -149,7 +166,13 @@ pub async fn put_in_force(
     };
     let Err(error) = request.send().await else { return Ok(()) };
     // An answer may have been lost, and the SDK have tried again: then the one in the way is our own.
-    let now = in_force(s3, folder).await.ok().and_then(|now| now.current);
+    let now = match in_force(s3, folder).await {
+        Ok(now) => now.current,
+        Err(_) => {
+            let address = folder.address_of(CURRENT_FILE);
+            return Err(PublishError::Unsure { address, detail: chain(&error) });
+        }
+    };
     if now.as_ref() == Some(next) {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use dms2bq::cloud::google::{Access, AwsIdentity, Settings};
 use dms2bq::cloud::{CallError, Warehouse};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::stand_in::{Agreement, lambda_session};
@@ -158,6 +158,33 @@ async fn a_host_that_cannot_be_reached_is_named_with_what_is_in_the_way() {
             assert!(text.contains("sign_in.unreachable") && text.contains(host), "{field}: {text}");
             assert!(text.contains("HTTPS_PROXY"), "{text}");
         }
+    }
+}
+
+/// The answer breaks off within its body: that is the network, and no word of Google's.
+#[tokio::test]
+async fn an_answer_that_breaks_off_may_pass() {
+    for field in ["token_url", "service_account_impersonation_url"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let breaks_off = format!("http://{}", listener.local_addr().expect("bound"));
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                let _request = connection.read(&mut [0; 16 * 1024]).await;
+                let _sent =
+                    connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"acc").await;
+                let _closed = connection.shutdown().await;
+            }
+        });
+        let world = World::new(Agreement::default()).await;
+        let mut settings = world.settings(Way::AsServiceAccount);
+        settings.tries.most = 1;
+        let mut file = world.file(Way::AsServiceAccount);
+        file[field] = external_account(&breaks_off, Way::AsServiceAccount)[field].clone();
+        world.written(&file);
+        let error = get(&world.client_with(settings).await).await.expect_err("half an answer");
+        let text = told(&error);
+        assert!(matches!(error, CallError::NotSent { .. }), "{field}: {text}");
+        assert!(text.contains("sign_in.unreachable"), "{field}: {text}");
     }
 }
 
