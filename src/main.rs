@@ -96,19 +96,25 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args, &Config::from_env()?).await?,
         Command::Probe(args) => probe::run(&args, &Config::from_env()?).await?,
         Command::Explain(args) => {
-            let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
+            let mappings = Mappings::parse(mapping_files(&Config::from_env()?.mappings).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;
             explain::run(&args, &mappings, &mut io::stdin(), &mut stdout())?.into()
         }
-        Command::Check(args) => match Config::from_env()?.mappings {
-            MappingsLocation::Local(path) => check::run(&args, &path, &mut stdout())?.into(),
-            MappingsLocation::S3(_) => {
-                let files = mapping_files(&Config::from_env()?).await?;
-                check::report_with_dms(&args, files, &mut stdout())?.into()
+        Command::Check(args) => {
+            let place = match &args.place {
+                Some(place) => diff::place(place)?,
+                None => Config::from_env()?.mappings,
+            };
+            match place {
+                MappingsLocation::Local(path) => check::run(&args, &path, &mut stdout())?.into(),
+                MappingsLocation::S3(_) => {
+                    let files = mapping_files(&place).await?;
+                    check::report_with_dms(&args, files, &mut stdout())?.into()
+                }
             }
-        },
+        }
         Command::DmsRules(args) => {
-            let mappings = Mappings::parse(mapping_files(&Config::from_env()?).await?)
+            let mappings = Mappings::parse(mapping_files(&Config::from_env()?.mappings).await?)
                 .context("the mappings have problems; `dms2bq check` explains each")?;
             dms_rules::run(&args, &mappings, &mut stdout(), &mut io::stderr())?.into()
         }
@@ -127,9 +133,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The mapping files that the environment names, from this machine or from S3.
-async fn mapping_files(config: &Config) -> anyhow::Result<Vec<MappingFile>> {
-    let files = assemble::read_mappings_at(&config.mappings).await;
+/// The mapping files of a place on this machine or in S3.
+async fn mapping_files(place: &MappingsLocation) -> anyhow::Result<Vec<MappingFile>> {
+    let files = assemble::read_mappings_at(place).await;
     files.map_err(|error| anyhow::anyhow!("{}", error.in_words()))
 }
 

@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::arriving::{arriving, is_wide};
 use super::difference::{Difference, TableName, Wide};
-use super::index::ByTable;
 use super::remark::{Remark, Told};
 use super::rule::TaskRule;
 use super::task::{Selection, Task, Transformation};
 use crate::route::apart::{Change, Effort, TooManyWays, names_apart};
+use crate::route::index::ByTable;
 use crate::route::{Landing, Pattern, RuleName, TableRule};
 
 /// Every difference between the tasks that write below one landing prefix, all of them together, and its mapping.

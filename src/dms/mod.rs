@@ -16,7 +16,6 @@ mod difference;
 mod endpoint;
 pub mod endpoint_advice;
 mod fault;
-mod index;
 mod node;
 mod quota;
 mod remark;

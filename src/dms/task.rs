@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::fault::Fault;
-use super::index::ByTable;
 use super::node::{Node, Reader, described, shortened};
 use super::remark::Remark;
 use super::rule::TaskRule;
@@ -13,6 +12,7 @@ use super::settings::{self, TargetSchema};
 use super::words;
 use crate::route::Pattern;
 use crate::route::apart::Change;
+use crate::route::index::ByTable;
 
 /// A selection rule.
 #[derive(Debug, Clone)]

@@ -100,8 +100,8 @@ impl ReadError {
     pub fn in_words(&self) -> String {
         let remedy = match self {
             Self::Local(error) => error.remedy(),
-            Self::S3(error) => error.remedy(),
-            Self::NoAnswer { .. } => "See that S3 can be reached from here.",
+            Self::S3(error) => error.remedy().to_owned(),
+            Self::NoAnswer { .. } => "See that S3 can be reached from here.".to_owned(),
         };
         format!("{}. {remedy}", Chain(self))
     }

@@ -14,9 +14,9 @@ use crate::cloud::aws::mappings::{
     version_before,
 };
 use crate::cloud::clock::{Clock, SystemClock};
-use crate::entry::check::{self, CheckFormat, Verdict};
+use crate::entry::check::{self, CheckFormat};
 use crate::entry::explain::OutputFormat;
-use crate::entry::mapping_files::read_local;
+use crate::entry::mapping_files::{MappingFilesError, read_local};
 use crate::entry::stdout::stdout;
 use crate::outcome::record::Chain;
 use crate::route::{MappingFile, Mappings};
@@ -52,20 +52,21 @@ pub struct PublishArgs {
     #[arg(long)]
     dry_run: bool,
     /// What to remember beside the version, such as a commit
-    #[arg(long, value_name = "TEXT", value_parser = note)]
+    #[arg(long, value_name = "TEXT")]
     note: Option<String>,
     /// How to answer: in words, or one JSON object (one for each problem and line, if there are any)
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
 
-fn note(text: &str) -> Result<String, String> {
-    let is_too_long = text.chars().nth(MAX_NOTE_CHARS).is_some();
-    if is_too_long {
-        Err(format!("a note has {MAX_NOTE_CHARS} characters at most"))
-    } else {
-        Ok(text.to_owned())
-    }
+/// Refuses a note that is too long. It is not shown again: clap, which would do so, has no part in this.
+fn check_note(note: &str) -> anyhow::Result<()> {
+    let length = note.chars().count();
+    anyhow::ensure!(
+        length <= MAX_NOTE_CHARS,
+        "the --note has {length} characters; {MAX_NOTE_CHARS} are the most, room for a commit and a sentence"
+    );
+    Ok(())
 }
 
 /// What to put in force.
@@ -81,13 +82,26 @@ enum What {
 /// # Errors
 /// When the answer cannot be written, or the command line makes no sense.
 pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
+    check_note(args.note.as_deref().unwrap_or_default())?;
+    let mut out = stdout();
     let (what, folder) = match (args.places.as_slice(), args.rollback) {
         ([to], true) => (What::Before, S3Folder::parse(to)?),
         ([from, to], false) => {
             let folder = S3Folder::parse(to)?;
             match read_local(Path::new(from)) {
-                Ok(files) => (What::Files(files), folder),
-                Err(error) => anyhow::bail!("{} [{}]\n{}", Chain(&error), error.code(), error.remedy()),
+                Ok(files) => match Mappings::parse(files.clone()) {
+                    Ok(_) => (What::Files(files), folder),
+                    Err(_) => return Ok(refuse(args.format, files, &mut out)?),
+                },
+                Err(error @ MappingFilesError::Files { .. }) => {
+                    let format = as_check(args.format);
+                    check::report_unreadable(format, Path::new(from), Some("DIR"), error, &mut out)?;
+                    return Ok(say_refused(args.format, &mut out)?);
+                }
+                Err(error) => {
+                    let (what, remedy) = error.of_argument("DIR");
+                    anyhow::bail!("{what} [{}]\nhint: {remedy}", error.code())
+                }
             }
         }
         ([only], false) => anyhow::bail!("{only:?} is one place; write DIR and s3://bucket/prefix"),
@@ -105,8 +119,53 @@ pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         note: args.note,
         format: args.format,
     };
-    let mut out = stdout();
     Ok(publisher.publish(what, &mut out).await?)
+}
+
+/// Says every problem of mappings that have some; S3 is not asked about them.
+fn refuse(format: OutputFormat, files: Vec<MappingFile>, out: &mut dyn Write) -> io::Result<ExitCode> {
+    check::report(as_check(format), files, out)?;
+    say_refused(format, out)
+}
+
+fn say_refused(format: OutputFormat, out: &mut dyn Write) -> io::Result<ExitCode> {
+    if format == OutputFormat::Human {
+        writeln!(out, "Nothing was published.")?;
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+fn as_check(format: OutputFormat) -> CheckFormat {
+    match format {
+        OutputFormat::Human => CheckFormat::Human,
+        OutputFormat::Json => CheckFormat::Json,
+    }
+}
+
+/// What the check of sound mappings found.
+#[derive(Clone, Copy)]
+struct Checked {
+    file_count: usize,
+    warning_count: usize,
+}
+
+impl Checked {
+    fn of(files: &[MappingFile], mappings: &Mappings) -> Self {
+        Self { file_count: files.len(), warning_count: mappings.warnings().len() }
+    }
+
+    fn in_words(self) -> String {
+        let files = match self.file_count {
+            1 => "1 file".to_owned(),
+            many => format!("{many} files"),
+        };
+        let warnings = match self.warning_count {
+            0 => String::new(),
+            1 => "; 1 warning, which `dms2bq check` shows".to_owned(),
+            many => format!("; {many} warnings, which `dms2bq check` shows"),
+        };
+        format!("{files}, no problems{warnings}.")
+    }
 }
 
 /// The exit code of "could not run".
@@ -124,30 +183,25 @@ struct Publisher<'a> {
 
 impl Publisher<'_> {
     async fn publish(&self, what: What, out: &mut dyn Write) -> io::Result<ExitCode> {
+        let checked = match &what {
+            What::Files(files) => {
+                Mappings::parse(files.clone()).ok().map(|mappings| Checked::of(files, &mappings))
+            }
+            What::Before => None,
+        };
         let (files, before) = match self.prepare(what).await {
             Ok(prepared) => prepared,
-            Err(error) => return self.write_error(&error, out),
+            // S3 may be out of reach for whoever only wants to know whether the mappings are sound.
+            Err(error) => return self.write_error(&error, checked, out),
         };
-        let file_count = files.len();
-        let Ok(mappings) = Mappings::parse(files.clone()) else {
-            let format = match self.format {
-                OutputFormat::Human => CheckFormat::Human,
-                OutputFormat::Json => CheckFormat::Json,
-            };
-            let verdict = check::report(format, files, out)?;
-            if self.format == OutputFormat::Human {
-                writeln!(out, "Nothing was published.")?;
-            }
-            return Ok(if verdict == Verdict::Faulty { ExitCode::FAILURE } else { ExitCode::SUCCESS });
-        };
+        let Ok(mappings) = Mappings::parse(files.clone()) else { return refuse(self.format, files, out) };
         match self.put(&files, &before).await {
             Ok(put) => {
-                let told =
-                    Told { file_count, warning_count: mappings.warnings().len(), before: &before, put: &put };
+                let told = Told { checked: Checked::of(&files, &mappings), before: &before, put: &put };
                 self.write(&told, out)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Err(error) => self.write_error(&error, out),
+            Err(error) => self.write_error(&error, None, out),
         }
     }
 
@@ -227,13 +281,13 @@ impl Publisher<'_> {
             "changed": told.put.is_new && !self.dry_run,
             "dry_run": self.dry_run,
             "rollback": self.is_rollback,
-            "files": told.file_count,
-            "warnings": told.warning_count,
+            "files": told.checked.file_count,
+            "warnings": told.checked.warning_count,
         })
     }
 
     fn write_words(&self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let Told { file_count, warning_count, before, put } = told;
+        let Told { checked, before, put } = told;
         writeln!(out, "{}", self.folder)?;
         match &before.current {
             Some(was) if put.is_new => writeln!(out, "  was in force      {}", version_in_words(was))?,
@@ -246,13 +300,7 @@ impl Publisher<'_> {
             (false, _) => "is in force still",
         };
         writeln!(out, "  {is:<17} {}", version_in_words(&put.current))?;
-        let files = if *file_count == 1 { "1 file".to_owned() } else { format!("{file_count} files") };
-        let warnings = match warning_count {
-            0 => String::new(),
-            1 => "; 1 warning, which `dms2bq check` shows".to_owned(),
-            many => format!("; {many} warnings, which `dms2bq check` shows"),
-        };
-        writeln!(out, "\n{files}, no problems{warnings}.")?;
+        writeln!(out, "\n{}", checked.in_words())?;
         match (put.is_new, self.dry_run) {
             (true, true) => writeln!(out, "Nothing was written.")?,
             (true, false) => writeln!(
@@ -269,14 +317,28 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    fn write_error(&self, error: &PublishError, out: &mut dyn Write) -> io::Result<ExitCode> {
+    fn write_error(
+        &self,
+        error: &PublishError,
+        checked: Option<Checked>,
+        out: &mut dyn Write,
+    ) -> io::Result<ExitCode> {
         let (code, message, hint) = (error.code(), Chain(error).to_string(), error.remedy());
         match self.format {
             OutputFormat::Json => {
-                let line = json!({ "level": "error", "code": code, "message": message, "hint": hint });
+                let mut line = json!({ "level": "error", "code": code, "message": message, "hint": hint });
+                if let Some(Checked { file_count, warning_count }) = checked {
+                    line["files"] = file_count.into();
+                    line["warnings"] = warning_count.into();
+                }
                 writeln!(out, "{line}")?;
             }
-            OutputFormat::Human => writeln!(out, "error [{code}] {message}\nhint: {hint}")?,
+            OutputFormat::Human => {
+                if let Some(checked) = checked {
+                    writeln!(out, "{} Nothing was written, for S3 could not be read:", checked.in_words())?;
+                }
+                writeln!(out, "error [{code}] {message}\nhint: {hint}")?;
+            }
         }
         Ok(match error {
             PublishError::Conflict { .. } | PublishError::NothingBefore { .. } => ExitCode::FAILURE,
@@ -294,8 +356,7 @@ struct Put {
 }
 
 struct Told<'a> {
-    file_count: usize,
-    warning_count: usize,
+    checked: Checked,
     before: &'a InForce,
     put: &'a Put,
 }

@@ -1,8 +1,11 @@
 //! What differs between two sets of mappings: by what becomes of tables, not by how the files are written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::mapping::{Action, Rule, Target};
+use super::apart::TooManyWays;
+use super::mapping::{Action, Matcher, Rule, Target};
+use super::resolve::Specificity;
+use super::ways::{Side, Way, ways};
 use super::{Landing, Partition, Pattern, TableOptions};
 
 /// Rules of the other side that are named beside a pattern which it does not have.
@@ -28,6 +31,9 @@ pub struct MappingDiff {
     pub settings: Vec<SettingChange>,
     /// What becomes of tables.
     pub tables: Vec<TableChange>,
+    /// Whether that holds of every name there can be. If not, the patterns overlap in too many ways to try them all, and
+    /// only what each rule says by itself was compared.
+    pub is_exact: bool,
 }
 
 /// What became of a mapping as a whole.
@@ -56,10 +62,10 @@ pub struct SettingChange {
     pub is_loud: bool,
 }
 
-/// Tables of one rule, of which something else becomes.
+/// Tables of which something else becomes: those that one rule decides about until now, and one from now on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableChange {
-    /// The rule's tables, as `schema.table`, with its wildcards.
+    /// The tables of the more specific of the two rules, as `schema.table`, with its wildcards.
     pub tables: String,
     /// What kind of change it is.
     pub kind: TableChangeKind,
@@ -67,6 +73,12 @@ pub struct TableChange {
     pub old: Effect,
     /// What becomes of them from now on.
     pub new: Effect,
+    /// The rule that decides about them until now.
+    pub old_rule: Option<String>,
+    /// The rule that decides about them from now on.
+    pub new_rule: Option<String>,
+    /// One of them, as `schema.table`, if the rule is for several.
+    pub example: Option<String>,
     /// Options that differ, if they are loaded before and after.
     pub options: Vec<SettingChange>,
 }
@@ -74,9 +86,9 @@ pub struct TableChange {
 /// The kinds of changes, each a thing that a person wants to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TableChangeKind {
-    /// Loaded from now on; nobody had said anything of them.
+    /// Loaded from now on; no rule took them.
     Added,
-    /// Loaded or excluded until now; nobody says anything of them any more.
+    /// Loaded or excluded until now; no rule takes them any more.
     Removed,
     /// Loaded into another table.
     Rerouted,
@@ -179,12 +191,12 @@ fn compare((old, new): Pair<'_>) -> Option<MappingDiff> {
         (Some(old), Some(new)) => settings(old, new),
         (_, None) | (None, _) => Vec::new(),
     };
-    let tables = tables(old, new);
-    if change == MappingChange::Changed && settings.is_empty() && tables.is_empty() {
+    let (tables, is_exact) = tables(old, new);
+    if change == MappingChange::Changed && settings.is_empty() && tables.is_empty() && is_exact {
         return None;
     }
     let (mapping, landing) = (shown.mapping_name().to_owned(), shown.address());
-    Some(MappingDiff { mapping, landing, change, settings, tables })
+    Some(MappingDiff { mapping, landing, change, settings, tables, is_exact })
 }
 
 // ---- settings of the source ----
@@ -246,32 +258,69 @@ fn settings(old: &Landing, new: &Landing) -> Vec<SettingChange> {
 /// The patterns of a rule, as they are written: rules of both sides with the same are the same.
 type RuleKey<'m> = (&'m str, &'m str);
 
-fn tables(old: Option<&Landing>, new: Option<&Landing>) -> Vec<TableChange> {
+/// What becomes of tables, and whether that could be decided for every name.
+fn tables(old: Option<&Landing>, new: Option<&Landing>) -> (Vec<TableChange>, bool) {
     let (old_rules, new_rules) = (rules(old), rules(new));
+    let (old_side, new_side) = (Side::of(old), Side::of(new));
     let keys: BTreeSet<RuleKey<'_>> = old_rules.keys().chain(new_rules.keys()).copied().collect();
-    let changes = keys.into_iter().filter_map(|key| {
+    let mut changes = Vec::new();
+    let mut told = HashSet::new();
+    let mut patterns = Vec::new();
+    for key in keys {
         let (old_rule, new_rule) = (old_rules.get(&key).copied(), new_rules.get(&key).copied());
-        let patterns = &old_rule.or(new_rule)?.matcher;
-        let name = name_of(&patterns.schema).zip(name_of(&patterns.table));
-        let change = match &name {
-            Some((schema, table)) => change(at_name(old, schema, table), at_name(new, schema, table)),
-            None => {
-                let at = |landing, rule| at_pattern(landing, rule, &patterns.schema, &patterns.table);
-                change(at(old, old_rule), at(new, new_rule))
-            }
+        let Some(Matcher { schema, table, .. }) = old_rule.or(new_rule).map(|rule| &rule.matcher) else {
+            continue;
         };
-        change.map(|change| TableChange { tables: format!("{}.{}", key.0, key.1), ..change })
-    });
-    changes.collect()
+        let Some((schema, table)) = name_of(schema).zip(name_of(table)) else {
+            patterns.push((key, old_rule, new_rule));
+            continue;
+        };
+        let (old_rule, new_rule) = (old_side.find(&schema, &table), new_side.find(&schema, &table));
+        // A rule such as `order_item` is for other names as well, which nobody means: the one stands for them.
+        if [old_rule, new_rule].into_iter().flatten().any(|rule| key_of(rule) == key) {
+            told.insert((index(old_rule), index(new_rule)));
+        }
+        let name = Names { schema: &schema, table: &table };
+        let change = change(at_names(old_rule, name), at_names(new_rule, name));
+        changes.extend(change.map(|change| TableChange { tables: shown(key), ..change }));
+    }
+    let ways = ways(&old_side, &new_side);
+    let is_exact = ways.is_ok();
+    match ways {
+        Ok(ways) => {
+            let new_ways = ways.iter().filter(|way| !told.contains(&(index(way.old), index(way.new))));
+            changes.extend(new_ways.filter_map(of_way));
+        }
+        Err(TooManyWays) => changes.extend(patterns.into_iter().filter_map(|(key, old_rule, new_rule)| {
+            let patterns = &old_rule.or(new_rule)?.matcher;
+            let at = |landing, rule| at_pattern(landing, rule, &patterns.schema, &patterns.table);
+            let change = change(at(old, old_rule), at(new, new_rule))?;
+            Some(TableChange { tables: shown(key), ..change })
+        })),
+    }
+    changes.sort_by(|a, b| (&a.tables, &a.example).cmp(&(&b.tables, &b.example)));
+    (changes, is_exact)
 }
 
 /// The rules by their patterns. Of several with the same the first decides, as for a table.
 fn rules(landing: Option<&Landing>) -> BTreeMap<RuleKey<'_>, &Rule> {
     let mut rules = BTreeMap::new();
     for rule in landing.into_iter().flat_map(Landing::rules) {
-        rules.entry((rule.matcher.schema.as_str(), rule.matcher.table.as_str())).or_insert(rule);
+        rules.entry(key_of(rule)).or_insert(rule);
     }
     rules
+}
+
+fn key_of(rule: &Rule) -> RuleKey<'_> {
+    (rule.matcher.schema.as_str(), rule.matcher.table.as_str())
+}
+
+fn shown((schema, table): RuleKey<'_>) -> String {
+    format!("{schema}.{table}")
+}
+
+fn index(rule: Option<&Rule>) -> Option<usize> {
+    rule.map(|rule| rule.matcher.index)
 }
 
 /// The one name that whoever wrote a pattern without `%` had in mind: `log_x` for `log[_]x`, and for `log_x`.
@@ -280,16 +329,44 @@ fn name_of(pattern: &Pattern) -> Option<String> {
     (!pattern.as_str().contains('%') && pattern.matches(&spoken)).then_some(spoken)
 }
 
-/// What becomes of tables, and with which options.
-type Fate<'m> = (Effect, Option<&'m Target>);
+/// What changes for the names of which one rule decides until now, and one from now on.
+fn of_way(way: &Way<'_>) -> Option<TableChange> {
+    let rules = || [way.old, way.new].into_iter().flatten();
+    // A name is told if it can be no other; of the rest stands what the destinations say of it.
+    let only_one = |pattern: fn(&Rule) -> &Pattern| rules().any(|rule| pattern(rule).is_literal());
+    let schema = if only_one(|rule| &rule.matcher.schema) { &way.schema } else { "{schema}" };
+    let table = if only_one(|rule| &rule.matcher.table) { &way.table } else { "{table}" };
+    let names = Names { schema, table };
+    let change = change(at_names(way.old, names), at_names(way.new, names))?;
+    let narrower = rules().max_by_key(|rule| Specificity::of(&rule.matcher.schema, &rule.matcher.table))?;
+    let example = Some(format!("{}.{}", way.schema, way.table));
+    Some(TableChange { tables: shown(key_of(narrower)), example, ..change })
+}
 
-/// What becomes of one table, by whichever rule decides about it.
-fn at_name<'m>(landing: Option<&'m Landing>, schema: &str, table: &str) -> Fate<'m> {
-    match landing.and_then(|landing| landing.find(schema, table)).map(|rule| &rule.action) {
-        Some(Action::Load(target)) => (Effect::Loaded(destination(target, schema, table)), Some(target)),
+/// What becomes of tables, by which rule, and with which options.
+struct Fate<'m> {
+    effect: Effect,
+    rule: Option<String>,
+    target: Option<&'m Target>,
+}
+
+/// A table's name, or placeholders for what is open.
+#[derive(Clone, Copy)]
+struct Names<'n> {
+    schema: &'n str,
+    table: &'n str,
+}
+
+/// What becomes of names by the rule that decides about them.
+fn at_names<'m>(rule: Option<&'m Rule>, names: Names<'_>) -> Fate<'m> {
+    let (effect, target) = match rule.map(|rule| &rule.action) {
+        Some(Action::Load(target)) => {
+            (Effect::Loaded(destination(target, names.schema, names.table)), Some(target.as_ref()))
+        }
         Some(Action::Exclude) => (Effect::Excluded, None),
         None => (Effect::Unmapped, None),
-    }
+    };
+    Fate { effect, rule: rule.map(|rule| shown(key_of(rule))), target }
 }
 
 /// What becomes of the tables of a pattern: what its own rule says, or, without one, what others say.
@@ -299,12 +376,9 @@ fn at_pattern<'m>(
     schema: &Pattern,
     table: &Pattern,
 ) -> Fate<'m> {
-    match rule.map(|rule| &rule.action) {
-        Some(Action::Load(target)) => {
-            (Effect::Loaded(destination(target, "{schema}", "{table}")), Some(target))
-        }
-        Some(Action::Exclude) => (Effect::Excluded, None),
-        None => (others(landing, schema, table), None),
+    match rule {
+        Some(_) => at_names(rule, Names { schema: "{schema}", table: "{table}" }),
+        None => Fate { effect: others(landing, schema, table), rule: None, target: None },
     }
 }
 
@@ -317,9 +391,14 @@ fn others(landing: Option<&Landing>, schema: &Pattern, table: &Pattern) -> Effec
             Action::Load(target) => destination(target, "{schema}", "{table}"),
             Action::Exclude => "excluded".to_owned(),
         };
-        format!("{}.{}: {does}", rule.matcher.schema, rule.matcher.table)
+        format!("{}: {does}", shown(key_of(rule)))
     };
-    let others: Vec<String> = rules.filter(meets).take(OTHERS_SHOWN).map(told).collect();
+    let mut meeting = rules.filter(meets);
+    let mut others: Vec<String> = meeting.by_ref().take(OTHERS_SHOWN).map(told).collect();
+    let more = meeting.count();
+    if more > 0 {
+        others.push(format!("and {more} more"));
+    }
     if others.is_empty() { Effect::Unmapped } else { Effect::Others(others) }
 }
 
@@ -329,12 +408,12 @@ fn destination(target: &Target, schema: &str, table: &str) -> String {
 }
 
 /// What kind of change it is, if it is one.
-fn change((old, old_target): Fate<'_>, (new, new_target): Fate<'_>) -> Option<TableChange> {
-    let options = match (old_target, new_target) {
+fn change(old: Fate<'_>, new: Fate<'_>) -> Option<TableChange> {
+    let options = match (old.target, new.target) {
         (Some(old), Some(new)) => options(old, new),
         (_, None) | (None, _) => Vec::new(),
     };
-    let kind = match (&old, &new) {
+    let kind = match (&old.effect, &new.effect) {
         (Effect::Loaded(from), Effect::Loaded(to)) if from != to => TableChangeKind::Rerouted,
         (Effect::Loaded(_), Effect::Loaded(_)) if options.is_empty() => return None,
         (Effect::Loaded(_), Effect::Loaded(_)) => TableChangeKind::Options,
@@ -349,7 +428,16 @@ fn change((old, old_target): Fate<'_>, (new, new_target): Fate<'_>) -> Option<Ta
         (Effect::Excluded, Effect::Excluded)
         | (Effect::Unmapped | Effect::Others(_), Effect::Unmapped | Effect::Others(_)) => return None,
     };
-    Some(TableChange { tables: String::new(), kind, old, new, options })
+    Some(TableChange {
+        tables: String::new(),
+        kind,
+        old: old.effect,
+        new: new.effect,
+        old_rule: old.rule,
+        new_rule: new.rule,
+        example: None,
+        options,
+    })
 }
 
 // ---- table options ----

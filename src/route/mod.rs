@@ -26,7 +26,11 @@ pub mod apart;
 #[cfg(feature = "cli")]
 pub mod diff;
 #[cfg(feature = "cli")]
+pub mod index;
+#[cfg(feature = "cli")]
 pub mod schema;
+#[cfg(feature = "cli")]
+mod ways;
 
 use std::collections::BTreeMap;
 use std::fmt;

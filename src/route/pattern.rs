@@ -166,6 +166,12 @@ impl Pattern {
         self.tokens.iter().all(|token| matches!(token, Token::Char(_)))
     }
 
+    /// Whether a `%` in it takes names of any length.
+    #[cfg(feature = "cli")]
+    pub(super) fn is_open(&self) -> bool {
+        self.tokens.contains(&Token::Any)
+    }
+
     /// How many characters of a name it fixes.
     pub fn literal_chars(&self) -> usize {
         self.tokens.iter().filter(|token| matches!(token, Token::Char(_))).count()

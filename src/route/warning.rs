@@ -86,6 +86,12 @@ pub enum MappingDoubt {
         /// The rule that excludes.
         by: RuleName,
     },
+    /// Other rules go before this one for all that its patterns match.
+    #[error("it never applies: for every table that it matches another rule goes before it, such as {by}")]
+    Covered {
+        /// One of those.
+        by: RuleName,
+    },
     /// The destination that the rule makes of its table is none that BigQuery takes.
     #[error("the table's files will be refused: {0}")]
     UnusableName(BadName),
@@ -124,7 +130,7 @@ impl MappingDoubt {
         match self {
             Self::NoTables => "mapping.no_tables",
             Self::SharedDestination { .. } | Self::Merges { .. } => "mapping.shared_destination",
-            Self::Unreachable { .. } => "mapping.unreachable_rule",
+            Self::Unreachable { .. } | Self::Covered { .. } => "mapping.unreachable_rule",
             Self::UnusableName(_) => "route.bad_name",
             Self::UnknownLocation { .. } => "mapping.unknown_location",
             Self::TwoLocations { .. } => "mapping.two_locations",
@@ -149,6 +155,10 @@ impl MappingDoubt {
                 )
             }
             Self::Unreachable { .. } => "take one of the two rules away".to_owned(),
+            Self::Covered { .. } => {
+                "excludes go first, then the more specific rule: take this one away, or narrow the other"
+                    .to_owned()
+            }
             Self::UnusableName(name) => name.remedy(),
             Self::UnknownLocation { location } => match names::nearest_location(location) {
                 Some(known) => format!("if it is not a new region: did you mean `{known}`?"),
@@ -202,8 +212,11 @@ fn warn_of_landing(landing: &Landing, found: &mut Vec<MappingWarning>) {
         let file = landing.file().to_owned();
         found.push(MappingWarning { file, rule: None, doubt: MappingDoubt::NoTables });
     }
+    let covered = covered(landing);
     for rule in in_order(landing) {
-        let doubts = doubts_of_rule(landing, rule);
+        let mut doubts = doubts_of_rule(landing, rule);
+        let is_said = doubts.iter().any(|doubt| doubt.code() == "mapping.unreachable_rule");
+        doubts.extend(covered.get(&rule.matcher.index).filter(|_| !is_said).cloned());
         found.extend(
             doubts.into_iter().map(|doubt| MappingWarning::of_rule(landing, rule.matcher.index, doubt)),
         );
@@ -251,6 +264,20 @@ fn unreachable(landing: &Landing, rule: &Matcher) -> Option<MappingDoubt> {
     };
     let by = landing.rules().iter().find(excludes)?.matcher.name();
     Some(MappingDoubt::Unreachable { by })
+}
+
+/// Rules with patterns that never apply, by their places. Who asks is the command line: it takes a while.
+#[cfg(feature = "cli")]
+fn covered(landing: &Landing) -> BTreeMap<usize, MappingDoubt> {
+    let idle = super::ways::idle(landing).unwrap_or_default();
+    let doubt =
+        |(rule, by): (&Rule, &Rule)| (rule.matcher.index, MappingDoubt::Covered { by: by.matcher.name() });
+    idle.into_iter().map(doubt).collect()
+}
+
+#[cfg(not(feature = "cli"))]
+fn covered(_landing: &Landing) -> BTreeMap<usize, MappingDoubt> {
+    BTreeMap::new()
 }
 
 fn merges(rule: &Matcher, target: &Target) -> Option<MappingDoubt> {

@@ -109,7 +109,7 @@ fn each_code_of_a_mapping_has_a_case() {
     let missing: Vec<&str> = CODES.into_iter().filter(|code| !seen.contains(*code)).collect();
     assert!(missing.is_empty(), "no case in tests/cases/mappings gives {missing:?}");
     let unlisted: Vec<&String> = seen.iter().filter(|code| !CODES.contains(&code.as_str())).collect();
-    assert_eq!(unlisted, ["route.bad_name"], "codes that the list above does not have");
+    assert_eq!(unlisted, ["mapping.unreadable", "route.bad_name"], "codes that the list above does not have");
 }
 
 #[test]
@@ -174,6 +174,23 @@ fn a_file_that_is_not_utf_8_is_named() {
     let (verdict, text) = run_check(CheckFormat::Human, folder.path());
     assert_eq!(verdict, Verdict::Faulty);
     assert!(text.contains("latin1.json cannot be read: it is not UTF-8"), "{text}");
+}
+
+#[test]
+fn a_place_that_an_argument_names_is_said_to_be_the_argument_s() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    for (path, said) in [
+        (folder.path().join("none"), "error [mapping.unreadable] PATH names no file or folder: "),
+        (folder.path().to_owned(), "error [mapping.none] PATH names a folder without mappings: "),
+    ] {
+        let mut out = Vec::new();
+        let place = Some(path.display().to_string());
+        let args = CheckArgs { place, ..CheckArgs::of_mappings(CheckFormat::Human) };
+        let verdict = check::run(&args, &path, &mut out).expect("a vector takes every byte");
+        let text = String::from_utf8(out).expect("check prints text");
+        assert_eq!(verdict, Verdict::Faulty);
+        assert!(text.starts_with(said) && !text.contains("DMS2BQ_MAPPINGS"), "{text}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use dms2bq::entry::diff::keys::{Effect, Fate, KeysReport, fate};
 use dms2bq::entry::diff::listing::{self, ListingError};
 use dms2bq::entry::diff::{DiffFormat, Old, Verdict, compare, read_as_old};
 use dms2bq::entry::mapping_files::read_local;
-use dms2bq::route::diff::MappingsDiff;
+use dms2bq::route::diff::{MappingsDiff, TableChangeKind};
 use dms2bq::route::{MappingFile, Mappings};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn answer(case: &Path, format: DiffFormat) -> (Verdict, String) {
 #[test]
 fn every_change_is_told_as_its_case_says() {
     let cases = cases::folders("diff");
-    assert!(cases.len() >= 12, "only {} cases found", cases.len());
+    assert!(cases.len() >= 16, "only {} cases found", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
         for (format, file) in [
@@ -85,6 +85,52 @@ fn no_control_character_reaches_a_terminal_or_a_page() {
     }
 }
 
+#[test]
+fn patterns_that_overlap_in_too_many_ways_are_compared_by_themselves_and_that_is_said() {
+    let mut many: Vec<_> = ('a'..='z').map(|c| (format!("%{c}%{c}%"), true, "unused")).collect();
+    many.push(("%".to_owned(), false, "{table}"));
+    let old = try_mappings(&many, "bucket").unwrap();
+    let new = try_mappings(many.get(1..).unwrap(), "bucket").unwrap();
+    let diff = MappingsDiff::between(old.landings(), new.landings());
+    let [mapping] = diff.mappings.as_slice() else { panic!("{diff:?}") };
+    assert!(!mapping.is_exact);
+    let [change] = mapping.tables.as_slice() else { panic!("{diff:?}") };
+    assert_eq!((change.tables.as_str(), change.kind), ("game.%a%a%", TableChangeKind::Removed));
+    let said = format!("{:?}", change.old) + &format!("{:?}", change.new);
+    assert!(said.contains("and 23 more"), "{said}");
+}
+
+#[test]
+fn ten_thousand_tables_by_name_are_compared_in_no_time_beside_a_pattern() {
+    let rules = |to: &str| {
+        let mut rules: Vec<_> =
+            (0..10_000).map(|n| (format!("table[_]{n}"), false, "{table}".to_owned())).collect();
+        rules.extend([("%".to_owned(), false, to.to_owned()), ("%[_]bak".to_owned(), true, "x".to_owned())]);
+        try_mappings(&rules, "bucket").unwrap()
+    };
+    let diff = MappingsDiff::between(rules("one_{table}").landings(), rules("two_{table}").landings());
+    let [mapping] = diff.mappings.as_slice() else { panic!("{} mappings", diff.mappings.len()) };
+    assert!(mapping.is_exact);
+    let [change] = mapping.tables.as_slice() else { panic!("{} changes", mapping.tables.len()) };
+    assert_eq!((change.tables.as_str(), change.kind), ("game.%", TableChangeKind::Rerouted));
+}
+
+#[test]
+fn thousands_of_names_with_underscores_do_not_hide_what_a_pattern_takes() {
+    let name = |n: usize| format!("t{n}_a_b_c_d_e_f");
+    let rules = |last: (&str, &str)| {
+        let mut rules: Vec<_> = (0..1_500).map(|n| (name(n), false, "{table}".to_owned())).collect();
+        rules.push(("%".to_owned(), false, "rest_{table}".to_owned()));
+        rules.push((last.0.to_owned(), false, last.1.to_owned()));
+        try_mappings(&rules, "bucket").unwrap()
+    };
+    let (old, new) = (rules(("log%", "{table}")), rules(("logs%", "{table}")));
+    let diff = MappingsDiff::between(old.landings(), new.landings());
+    let [mapping] = diff.mappings.as_slice() else { panic!("{} mappings", diff.mappings.len()) };
+    let changes: Vec<_> = mapping.tables.iter().map(|change| (change.tables.as_str(), change.kind)).collect();
+    assert_eq!((mapping.is_exact, changes), (true, vec![("game.log%", TableChangeKind::Rerouted)]));
+}
+
 // ---- listings ----
 
 /// What a listing holds: each key, with its bucket if it is told.
@@ -101,13 +147,30 @@ fn listed(listing: &str) -> Result<Vec<String>, ListingError> {
 #[test]
 fn a_listing_is_read_in_each_form_that_people_have() {
     for (listing, keys) in [
-        ("", &[][..]),
-        ("\n\n", &[]),
-        ("a/b c.parquet\r\nd", &["?:a/b c.parquet", "?:d"]),
+        ("a/b c.parquet\r\nd", &["?:a/b c.parquet", "?:d"][..]),
+        ("\u{feff}a\n", &["?:a"]),
         ("s3://bucket/a/b\ns3://other/c", &["bucket:a/b", "other:c"]),
         ("2022-12-01 09:30:17          0 a b/c\n                           PRE old/\n", &["?:a b/c"]),
         ("2022-12-01 09:30:17 123  begins with a space", &["?: begins with a space"]),
         ("2022-12-01 is a folder/k", &["?:2022-12-01 is a folder/k"]),
+        (
+            "2022-12-01 09:30:17    1.2 MiB a b/c\n2022-12-01 09:30:17    0 Bytes d\n2022-12-01 09:30:17  820.5 KiB  e",
+            &["?:a b/c", "?:d", "?: e"],
+        ),
+        (
+            "REQUESTCHARGED\tNone\nCONTENTS\t\"tag\"\ta b/c\t2022-12-01T09:30:15+00:00\t1\tSTANDARD\n\
+             CONTENTS\tFULL_OBJECT\t\"tag\"\td\t2022-12-01T09:30:15+00:00\t1\tSTANDARD\nCHECKSUMALGORITHM\tCRC64NVME\n\
+             VERSIONS\t\"tag\"\tTrue\te\t2022-12-01T09:30:15+00:00\t1\tSTANDARD\tnull\n",
+            &["?:a b/c", "?:d", "?:e"],
+        ),
+        ("a\tb c\td\t\nNone\ne\tf", &["?:a", "?:b c", "?:d", "?:e", "?:f"]),
+        ("arn:aws:s3:::bucket/a", &["bucket:a"]),
+        (
+            "https://bucket.s3.eu-west-1.amazonaws.com/a%20b+c\nhttps://with.dots.s3.amazonaws.com/d?versionId=7\n\
+             https://s3.eu-west-1.amazonaws.com/bucket/e",
+            &["bucket:a b+c", "with.dots:d", "bucket:e"],
+        ),
+        ("\"Bucket\",\"Key\",\"Size\"\n\"b\",\"k\",\"1\"", &["b:k"]),
         ("\"b\",\"a+b%2Fc%22\",\"1\"\n\"b\",\"plain\"\n", &["b:a b/c\"", "b:plain"]),
         (
             r#" { "Contents": [ { "Size": 1, "Key": "a" }, { "Key": "b\u0020c" } ], "X": [ 1 ] } "#,
@@ -116,8 +179,6 @@ fn a_listing_is_read_in_each_form_that_people_have() {
         (r#"{ "Contents": [ { "Key": "a" } ] } { "Contents": [ { "Key": "b" } ] }"#, &["?:a", "?:b"]),
         (r#"{ "Versions": [ { "Key": "a" } ], "IsTruncated": false }"#, &["?:a"]),
         (r#"[ "a", ["b"], { "Key": "c" } ]"#, &["?:a", "?:b", "?:c"]),
-        ("{}", &[]),
-        ("[]", &[]),
     ] {
         assert_eq!(listed(listing).unwrap(), keys, "{listing}");
     }
@@ -126,7 +187,25 @@ fn a_listing_is_read_in_each_form_that_people_have() {
 #[test]
 fn what_is_no_listing_is_refused_with_its_place() {
     for (listing, said) in [
-        ("a\ns3://bucket", "line 2 of the listing is not understood: an address is s3://bucket/key"),
+        ("", "the listing names no file: it is empty; give one key or s3:// address to a line"),
+        ("\n\n", "the listing names no file: it is empty"),
+        ("{}\n", "the listing names no file; its first line is \"{}\"; give"),
+        ("[]", "the listing names no file; its first line is \"[]\""),
+        (r#"{"Records":[]}"#, "the listing names no file; its first line is"),
+        ("                           PRE dms/\n", "the listing names no file; its first line is"),
+        (
+            "/dms/a",
+            "line 1 of the listing is not understood: a key does not begin with a slash; take the slash away; it is \"/dms/a\"",
+        ),
+        (
+            "https://acme.example/a",
+            "line 1 of the listing is not understood: it is no web address of S3; write s3://bucket/key",
+        ),
+        ("PAR1\u{15}", "the listing is Parquet, not text; let S3 Inventory write CSV"),
+        (
+            "a\ns3://bucket",
+            "line 2 of the listing is not understood: an address is s3://bucket/key; it is \"s3://bucket\"",
+        ),
         ("\"bucket\"", "line 1 of the listing is not understood: an inventory's line is"),
         ("\"bucket\",\"key", "line 1 of the listing is not understood: an inventory's line is"),
         ("\"bucket\",\"%zz\"", "line 1 of the listing is not understood: the inventory's key is not encoded"),
@@ -139,6 +218,31 @@ fn what_is_no_listing_is_refused_with_its_place() {
         let error = listed(listing).unwrap_err().to_string();
         assert!(error.starts_with(said), "{listing:.40}: {error}");
     }
+}
+
+#[test]
+fn a_listing_that_is_packed_or_no_utf8_is_refused_with_what_to_do() {
+    for (bytes, said) in [
+        (
+            &b"\x1f\x8b\x08"[..],
+            "the listing is packed, not text; unpack it: gunzip -c FILE | dms2bq diff OLD NEW --keys -",
+        ),
+        (b"\xff\xfed\0m\0s\0", "the listing is UTF-16, not text; save it as UTF-8"),
+        (
+            b"dms/\xe9t\xe9",
+            "line 1 of the listing is not understood: it is not UTF-8; it is \"dms/\u{fffd}t\u{fffd}\"",
+        ),
+    ] {
+        let error = listing::read(bytes, &mut |_| Ok(())).unwrap_err().to_string();
+        assert_eq!(error, said);
+    }
+}
+
+#[test]
+fn a_bucket_that_no_mapping_has_is_refused() {
+    let one = mappings(&[("%", false, "t")], "one");
+    let error = KeysReport::of("a".as_bytes(), Some("two"), None, &one).unwrap_err().to_string();
+    assert_eq!(error, "no mapping has the bucket \"two\" of --bucket; the mappings have one");
 }
 
 #[test]
@@ -217,8 +321,8 @@ fn rules() -> impl Strategy<Value = Vec<(String, bool, String)>> {
 
 fn keys() -> impl Strategy<Value = Vec<String>> {
     let key = prop_oneof![
-        8 => "dms/game/[ab]{1,3}/LOAD0000000[1-9].parquet",
-        1 => "dms/(game|other)/[ab]/LOAD00000001.(csv|parquet)",
+        8 => "dms/game/[ab]{1,3}/LOAD0000000[1-9]\\.parquet",
+        1 => "dms/(game|other)/[ab]/LOAD00000001\\.(csv|parquet)",
         1 => "(dms|elsewhere)/[a-c/]{0,8}",
     ];
     prop::collection::vec(key, 0..40)
@@ -244,12 +348,32 @@ proptest! {
         }
     }
 
+    /// And what happens is shown as what it is.
+    #[test]
+    fn what_becomes_of_a_file_is_among_the_kinds_that_are_shown(a in rules(), b in rules(), keys in keys()) {
+        let (Some(old), Some(new)) = (try_mappings(&a, "bucket"), try_mappings(&b, "bucket")) else { return Ok(()) };
+        let counts = MappingsDiff::between(old.landings(), new.landings()).counts();
+        for key in keys {
+            let kind = match Effect::of(&fate(Some(&old), "bucket", &key), &fate(Some(&new), "bucket", &key)) {
+                Effect::Moved => TableChangeKind::Rerouted,
+                Effect::NewJobId => TableChangeKind::Options,
+                Effect::Loaded => TableChangeKind::Added,
+                Effect::WasIgnored => TableChangeKind::Included,
+                Effect::Ignored => TableChangeKind::Excluded,
+                Effect::Unmapped => TableChangeKind::Removed,
+                Effect::Refused | Effect::Same | Effect::StillUnmapped | Effect::StillRefused => continue,
+            };
+            prop_assert!(counts.contains_key(&kind), "{key}: {kind:?}");
+        }
+    }
+
     #[test]
     fn every_file_has_one_effect_and_moves_only_to_another_table(a in rules(), b in rules(), keys in keys()) {
         let (Some(old), Some(new)) = (try_mappings(&a, "bucket"), try_mappings(&b, "bucket")) else { return Ok(()) };
         let keys: Vec<String> = keys.into_iter().filter(|key| !key.is_empty()).collect();
+        prop_assume!(!keys.is_empty());
         let report = KeysReport::of(keys.join("\n").as_bytes(), None, Some(&old), &new).unwrap();
-        prop_assert_eq!(report.files, keys.len() as u64);
+        prop_assert_eq!(report.files, keys.len() as u64, "{:?}", keys);
         prop_assert_eq!(report.effects.values().sum::<u64>(), report.files);
         let KeysReport { will_load, will_ignore, will_be_unmapped, will_be_refused, .. } = &report;
         prop_assert_eq!(will_load + will_ignore + will_be_unmapped + will_be_refused, report.files);

@@ -20,7 +20,7 @@ use crate::route::{Landing, MappingFile, MappingProblems, MappingWarning, Mappin
 #[command(after_help = "\
 Examples:
   dms2bq check                                    the mappings in ./mappings
-  DMS2BQ_MAPPINGS=new.json dms2bq check           one file
+  dms2bq check new.json                           one file
   dms2bq check --format json | jq -r .code        for a program
   dms2bq check --print-schema > mappings/schema.json
 
@@ -44,6 +44,9 @@ no others: `--dms a.json --dms b.json`.
 each, and docs/errors.md every code. What you know about and want: `--allow endpoint.leaves_out`.")]
 #[command(group = clap::ArgGroup::new("of_dms").args(["dms", "endpoint", "task_settings"]).multiple(true))]
 pub struct CheckArgs {
+    /// The mappings: a file, a folder or s3://bucket/prefix [default: DMS2BQ_MAPPINGS, or `mappings`]
+    #[arg(value_name = "PATH")]
+    pub place: Option<String>,
     /// How to answer: for a person, or one JSON object per problem and line
     #[arg(long, value_enum, default_value_t)]
     pub format: CheckFormat,
@@ -81,6 +84,7 @@ impl CheckArgs {
     /// The arguments of a plain `dms2bq check`.
     pub fn of_mappings(format: CheckFormat) -> Self {
         Self {
+            place: None,
             format,
             print_schema: false,
             dms: Vec::new(),
@@ -142,7 +146,10 @@ pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Ver
     }
     match read_local(path) {
         Ok(files) => report_with_dms(args, files, out),
-        Err(error) => report_unreadable(args.format, path, &error, out),
+        Err(error) => {
+            let argument = args.place.as_ref().map(|_| "PATH");
+            report_unreadable(args.format, path, argument, error, out)
+        }
     }
 }
 
@@ -183,32 +190,86 @@ pub fn report_with_dms(
     }
 }
 
-fn report_unreadable(
+/// Says what could not be read, and every problem of what could. `argument` named the place, or else the environment did.
+pub(super) fn report_unreadable(
     format: CheckFormat,
     path: &Path,
-    error: &MappingFilesError,
+    argument: Option<&str>,
+    error: MappingFilesError,
     out: &mut dyn Write,
 ) -> io::Result<Verdict> {
-    let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
-    let finding = Finding {
+    let code = error.code();
+    let finding = |file: &Path, message, hint| Finding {
         level: "error",
-        code: error.code(),
-        file: path.display().to_string(),
+        code,
+        file: file.display().to_string(),
         path: String::new(),
-        message: format!("{error}{why}"),
-        hint: error.remedy().to_owned(),
+        message,
+        hint,
+    };
+    let findings: Vec<Finding> = match (error, argument) {
+        (MappingFilesError::Files { first, further, read }, _) => {
+            let is_single = first.path == path;
+            let unread: Vec<Finding> = [first]
+                .into_iter()
+                .chain(further)
+                .map(|file| {
+                    let message =
+                        format!("the mappings at {} cannot be read: {}", file.path.display(), file.why);
+                    finding(&file.path, message, file.remedy())
+                })
+                .collect();
+            let problems = if read.is_empty() { None } else { Mappings::parse(read).err() };
+            if is_single || (unread.len() == 1 && problems.is_none()) {
+                unread
+            } else {
+                let problems: Vec<Finding> = problems.iter().flat_map(Finding::of_problems).collect();
+                return write_unread(format, unread, problems, out);
+            }
+        }
+        (error, Some(argument)) => {
+            let (message, hint) = error.of_argument(argument);
+            vec![finding(path, message, hint)]
+        }
+        (error, None) => {
+            let why =
+                std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            vec![finding(path, format!("{error}{why}"), error.remedy())]
+        }
     };
     match format {
         CheckFormat::Human => {
-            writeln!(out, "error [{}] {}\nhint: {}", finding.code, finding.message, finding.hint)?;
+            for Finding { code, message, hint, .. } in &findings {
+                writeln!(out, "error [{code}] {message}\nhint: {hint}")?;
+            }
         }
-        CheckFormat::Json => write_lines([finding], out)?,
+        CheckFormat::Json => write_lines(findings, out)?,
+    }
+    Ok(Verdict::Faulty)
+}
+
+/// What could not be read, and the problems of what could, by file.
+fn write_unread(
+    format: CheckFormat,
+    unread: Vec<Finding>,
+    problems: Vec<Finding>,
+    out: &mut dyn Write,
+) -> io::Result<Verdict> {
+    let mut findings = [unread, problems].concat();
+    findings.sort_by(|a, b| a.file.cmp(&b.file));
+    let count = findings.len();
+    match format {
+        CheckFormat::Human => {
+            write_findings(findings, out)?;
+            writeln!(out, "\n{}. Nothing runs with these mappings.", counted(count, "problem"))?;
+        }
+        CheckFormat::Json => write_lines(findings, out)?,
     }
     Ok(Verdict::Faulty)
 }
 
 /// A problem or a warning, as `--format json` writes it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Finding {
     level: &'static str,
     code: &'static str,

@@ -3,12 +3,15 @@
 use std::io::{self, Write};
 
 use super::Answer;
-use super::keys::{Effect, KeysReport};
+use super::keys::{Effect, KeysReport, TableFiles};
 use super::words::{self, Group, number, printable};
 use crate::route::diff::{MappingDiff, SettingChange};
 
 /// Groups of files that are shown; JSON has all.
 const GROUPS_SHOWN: usize = 40;
+
+/// Groups that are shown of each kind of file that was an error before and is one still: enough to see what they are.
+const OLD_ERRORS_SHOWN: usize = 3;
 
 pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> {
     if let Some(about_old) = words::about_old(answer.old) {
@@ -18,7 +21,7 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> 
         write_mapping(mapping, out)?;
         writeln!(out)?;
     }
-    let cautions = words::cautions(&answer.diff);
+    let cautions = words::cautions(&answer.diff, answer.keys.as_ref());
     if !cautions.is_empty() {
         writeln!(out, "Take care:")?;
         for caution in cautions {
@@ -45,8 +48,9 @@ fn write_mapping(mapping: &MappingDiff, out: &mut dyn Write) -> io::Result<()> {
     for setting in &mapping.settings {
         writeln!(out, "  {:<10} {}", "setting", values(setting))?;
     }
-    for Group { kind, tables, old, new, options } in words::groups(mapping) {
-        writeln!(out, "  {:<10} {}", kind.as_str(), printable(&tables.join(", ")))?;
+    for Group { kind, tables, example, old, new, options } in words::groups(mapping) {
+        let such_as = example.map(|example| format!(", such as {example}")).unwrap_or_default();
+        writeln!(out, "  {:<10} {}{}", kind.as_str(), printable(&tables.join(", ")), printable(&such_as))?;
         if old != new {
             writeln!(out, "  {:<10}   {} → {}", "", printable(&old), printable(&new))?;
         }
@@ -70,30 +74,37 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
     for (count, effect) in counts.iter().filter(|(_, effect)| keys.count(*effect) > 0) {
         writeln!(out, "  {count:>width$} {}", effect.in_words())?;
     }
-    writeln!(
-        out,
-        "With the new mappings {} would be loaded, {} ignored, {} unmapped, {} other errors.",
-        number(keys.will_load),
-        number(keys.will_ignore),
-        number(keys.will_be_unmapped),
-        number(keys.will_be_refused),
-    )?;
-    let mut current = None;
-    for group in keys.tables.iter().take(GROUPS_SHOWN) {
-        if current != Some(group.effect) {
+    writeln!(out, "{}", keys.in_words())?;
+    let mut hidden_files = keys.of_further_tables;
+    let mut shown_groups = 0;
+    let (mut current, mut of_current) = (None, 0);
+    for group in &keys.tables {
+        let is_first = current != Some(group.effect);
+        of_current = if is_first { 1 } else { of_current + 1 };
+        let is_left_out = group.effect.is_old_error() && of_current > OLD_ERRORS_SHOWN;
+        if is_left_out || shown_groups == GROUPS_SHOWN {
+            hidden_files += group.files;
+            continue;
+        }
+        if is_first {
             writeln!(out, "\nFiles {}:", group.effect.in_words())?;
             current = Some(group.effect);
         }
-        let (table, old, new) = (printable(&group.table), printable(&group.old), printable(&group.new));
-        writeln!(out, "  {table}: {} ({old} → {new})", number(group.files))?;
-        for example in &group.examples {
-            writeln!(out, "    {}", printable(example))?;
-        }
+        shown_groups += 1;
+        write_group(group, out)?;
     }
-    let hidden = keys.tables.iter().skip(GROUPS_SHOWN);
-    let hidden_files = hidden.map(|group| group.files).sum::<u64>() + keys.of_further_tables;
     if hidden_files > 0 {
         writeln!(out, "  … and {} files of further tables; --format json has more", number(hidden_files))?;
+    }
+    Ok(())
+}
+
+fn write_group(group: &TableFiles, out: &mut dyn Write) -> io::Result<()> {
+    let (table, old, new) = (printable(&group.table), printable(&group.old), printable(&group.new));
+    let change = if old == new { new } else { format!("{old} → {new}") };
+    writeln!(out, "  {table}: {} ({change})", number(group.files))?;
+    for example in &group.examples {
+        writeln!(out, "    {}", printable(example))?;
     }
     Ok(())
 }

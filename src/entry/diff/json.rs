@@ -22,7 +22,7 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> 
         "differs": !answer.diff.is_empty(),
         "old": old,
         "rules": counts,
-        "cautions": words::cautions(&answer.diff),
+        "cautions": words::cautions(&answer.diff, answer.keys.as_ref()),
         "mappings": answer.diff.mappings.iter().map(mapping).collect::<Vec<_>>(),
         "keys": answer.keys,
     });
@@ -40,6 +40,7 @@ fn mapping(mapping: &MappingDiff) -> Value {
         },
         "settings": mapping.settings.iter().map(setting).collect::<Vec<_>>(),
         "tables": mapping.tables.iter().map(table).collect::<Vec<_>>(),
+        "exact": mapping.is_exact,
     })
 }
 
@@ -52,8 +53,11 @@ fn table(change: &TableChange) -> Value {
     json!({
         "tables": change.tables,
         "change": change.kind.as_str(),
+        "example": change.example,
         "old": effect(&change.old),
+        "old_rule": change.old_rule,
         "new": effect(&change.new),
+        "new_rule": change.new_rule,
         "options": change.options.iter().map(setting).collect::<Vec<_>>(),
     })
 }

@@ -6,6 +6,7 @@ use std::io::BufRead;
 use serde::Serialize;
 
 use super::listing::{self, Entry, ListingError};
+use super::words::number;
 use crate::key::{self, KeyMeaning};
 use crate::route::{Decision, Landing, Mappings, TableRef};
 
@@ -110,22 +111,38 @@ pub enum Effect {
     Moved,
     /// It goes to the same table under another job id.
     NewJobId,
-    /// It is loaded, which it was not.
+    /// It is loaded, which it was not: it was an error.
     Loaded,
+    /// It is loaded, which it was not: it was ignored.
+    WasIgnored,
     /// It is ignored, which it was not.
     Ignored,
     /// It is unmapped, which it was not.
     Unmapped,
     /// It is another error, which it was not.
     Refused,
-    /// Nothing.
+    /// Nothing: it is loaded or ignored as before.
     Same,
+    /// Nothing: it is unmapped still.
+    StillUnmapped,
+    /// Nothing: it is an error still.
+    StillRefused,
 }
 
 impl Effect {
     /// All effects, in the order in which they are shown.
-    pub const ALL: [Self; 7] =
-        [Self::Moved, Self::NewJobId, Self::Loaded, Self::Ignored, Self::Unmapped, Self::Refused, Self::Same];
+    pub const ALL: [Self; 10] = [
+        Self::Moved,
+        Self::NewJobId,
+        Self::Loaded,
+        Self::WasIgnored,
+        Self::Ignored,
+        Self::Unmapped,
+        Self::Refused,
+        Self::Same,
+        Self::StillUnmapped,
+        Self::StillRefused,
+    ];
 
     /// What goes from one fate to another.
     pub fn of(old: &Fate, new: &Fate) -> Self {
@@ -134,10 +151,12 @@ impl Effect {
                 Self::Moved
             }
             (Fate::Loaded { job: from, .. }, Fate::Loaded { job: to, .. }) if from != to => Self::NewJobId,
-            (Fate::Loaded { .. }, Fate::Loaded { .. })
-            | (Fate::Ignored { .. }, Fate::Ignored { .. })
-            | (Fate::Unmapped { .. }, Fate::Unmapped { .. })
-            | (Fate::Refused { .. }, Fate::Refused { .. }) => Self::Same,
+            (Fate::Loaded { .. }, Fate::Loaded { .. }) | (Fate::Ignored { .. }, Fate::Ignored { .. }) => {
+                Self::Same
+            }
+            (Fate::Unmapped { .. }, Fate::Unmapped { .. }) => Self::StillUnmapped,
+            (Fate::Refused { .. }, Fate::Refused { .. }) => Self::StillRefused,
+            (Fate::Ignored { .. }, Fate::Loaded { .. }) => Self::WasIgnored,
             (_, Fate::Loaded { .. }) => Self::Loaded,
             (_, Fate::Ignored { .. }) => Self::Ignored,
             (_, Fate::Unmapped { .. }) => Self::Unmapped,
@@ -145,16 +164,24 @@ impl Effect {
         }
     }
 
+    /// Whether the file was an error, and is one still.
+    pub fn is_old_error(self) -> bool {
+        matches!(self, Self::StillUnmapped | Self::StillRefused)
+    }
+
     /// For a person.
     pub fn in_words(self) -> &'static str {
         match self {
             Self::Moved => "moved to another table",
-            Self::NewJobId => "in the same table under another job, loaded again if redelivered",
+            Self::NewJobId => "in the same table by another job: rows may be doubled",
             Self::Loaded => "loaded from now on",
+            Self::WasIgnored => "loaded from now on, and ignored until now",
             Self::Ignored => "ignored from now on",
-            Self::Unmapped => "left unmapped from now on",
-            Self::Refused => "other errors from now on",
+            Self::Unmapped => "unmapped from now on (route.unmapped)",
+            Self::Refused => "refused from now on",
             Self::Same => "as before",
+            Self::StillUnmapped => "still not loaded: unmapped (route.unmapped)",
+            Self::StillRefused => "still not loaded: refused",
         }
     }
 }
@@ -174,9 +201,11 @@ pub struct KeysReport {
     pub will_be_unmapped: u64,
     /// How many of them will be other errors.
     pub will_be_refused: u64,
-    /// The files that something else becomes of, by table.
+    /// How many of those there are of each error, by its code.
+    pub refusals: BTreeMap<&'static str, u64>,
+    /// The files that something else becomes of, and those that are errors still, by table.
     pub tables: Vec<TableFiles>,
-    /// Files that something else becomes of, and that are in none of these groups because there are too many.
+    /// Further files of this kind, which are in none of these groups because there are too many.
     pub of_further_tables: u64,
 }
 
@@ -209,6 +238,9 @@ impl KeysReport {
         new: &Mappings,
     ) -> Result<Self, ListingError> {
         let buckets = buckets(old, new);
+        if let Some(given) = bucket.filter(|bucket| !buckets.iter().any(|known| known == bucket)) {
+            return Err(ListingError::NoSuchBucket { given: given.to_owned(), buckets });
+        }
         let only = match (bucket, buckets.as_slice()) {
             (Some(bucket), _) => Some(bucket),
             (None, [only]) => Some(only.as_str()),
@@ -222,6 +254,20 @@ impl KeysReport {
             Ok(())
         })?;
         Ok(tally.report())
+    }
+
+    /// What becomes of all files from now on, in a sentence.
+    pub fn in_words(&self) -> String {
+        let codes: Vec<String> =
+            self.refusals.iter().map(|(code, files)| format!("{code}: {files}")).collect();
+        let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
+        format!(
+            "With the new mappings {} would be loaded, {} ignored, {} unmapped (route.unmapped), {} refused{codes}.",
+            number(self.will_load),
+            number(self.will_ignore),
+            number(self.will_be_unmapped),
+            number(self.will_be_refused),
+        )
     }
 
     /// How many files there are of an effect.
@@ -254,7 +300,10 @@ impl Tally {
             Fate::Loaded { .. } => &mut self.report.will_load,
             Fate::Ignored { .. } => &mut self.report.will_ignore,
             Fate::Unmapped { .. } => &mut self.report.will_be_unmapped,
-            Fate::Refused { .. } => &mut self.report.will_be_refused,
+            Fate::Refused { code } => {
+                *self.report.refusals.entry(code).or_default() += 1;
+                &mut self.report.will_be_refused
+            }
         } += 1;
         if effect == Effect::Same {
             return;

@@ -8,8 +8,15 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::object::name;
 
-/// The longest line: a key has 1,024 bytes, which an inventory may spell in three times as many, and some columns.
-const MAX_LINE_BYTES: u64 = 16 << 10;
+/// The longest line about one object: a key has 1,024 bytes, which an inventory may spell in three times as many, and some
+/// columns.
+const MAX_LINE_BYTES: usize = 16 << 10;
+
+/// The longest line of several: `--query 'Contents[].Key' --output text` prints a page's 1,000 keys with tabs in between.
+const MAX_PAGE_BYTES: usize = 2 << 20;
+
+/// How much of a line is shown again, in characters.
+const SHOWN_CHARS: usize = 80;
 
 /// Why a listing cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -24,16 +31,43 @@ pub enum ListingError {
         line: u64,
     },
     /// A line cannot be understood.
-    #[error("line {line} of the listing is not understood: {detail}")]
+    #[error("line {line} of the listing is not understood: {detail}; it is {text:?}")]
     BadLine {
         /// The line, from 1.
         line: u64,
         /// What is wrong with it.
         detail: &'static str,
+        /// How it begins.
+        text: String,
     },
     /// It begins like JSON, and is none.
     #[error("the listing is not JSON as `aws s3api list-objects-v2` prints it")]
     BadJson(#[source] serde_json::Error),
+    /// It is packed, or no text.
+    #[error("the listing is {what}, not text; {remedy}")]
+    NotText {
+        /// What it is.
+        what: &'static str,
+        /// What to give instead.
+        remedy: &'static str,
+    },
+    /// There is nothing in it.
+    #[error("the listing names no file{}; {FORMS}", match first_line.as_str() {
+        "" => ": it is empty".to_owned(),
+        line => format!("; its first line is {line:?}"),
+    })]
+    Empty {
+        /// How it begins.
+        first_line: String,
+    },
+    /// No mapping is of the bucket that was given.
+    #[error("no mapping has the bucket {given:?} of --bucket; the mappings have {}", buckets.join(", "))]
+    NoSuchBucket {
+        /// What was given.
+        given: String,
+        /// The buckets of the mappings.
+        buckets: Vec<String>,
+    },
     /// Keys without a bucket, and mappings of several.
     #[error(
         "the listing does not name the bucket, and the mappings have several ({}); say which with --bucket",
@@ -44,6 +78,10 @@ pub enum ListingError {
         buckets: Vec<String>,
     },
 }
+
+/// What a listing may be.
+const FORMS: &str = "give one key or s3:// address to a line, or what `aws s3 ls --recursive` or `aws s3api list-objects-v2` \
+                     prints, or S3 Inventory's CSV";
 
 /// One object of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,70 +95,174 @@ pub struct Entry<'l> {
 /// What takes the objects of a listing, one after another.
 pub type Taker<'t> = dyn FnMut(Entry<'_>) -> Result<(), ListingError> + 't;
 
-/// Reads a listing in whichever form it is: keys or `s3://` addresses, one to a line; what `aws s3 ls --recursive` or
+/// Reads a listing in whichever form it is: keys or addresses, one to a line; what `aws s3 ls --recursive` or
 /// `aws s3api list-objects-v2` prints; S3 Inventory's CSV.
 ///
 /// # Errors
-/// [`ListingError`] for what is none of these, and what `take` refuses.
+/// [`ListingError`] for what is none of these or names no object, and what `take` refuses.
 pub fn read(mut listing: impl BufRead, take: &mut Taker<'_>) -> Result<(), ListingError> {
     let first = listing.fill_buf().map_err(ListingError::Unreadable)?;
-    match first.iter().find(|byte| !byte.is_ascii_whitespace()) {
-        Some(b'{' | b'[') => read_json(listing, take),
-        _ => read_lines(listing, take),
+    if let Some((_, what, remedy)) = NOT_TEXT.iter().find(|(magic, ..)| first.starts_with(magic)) {
+        return Err(ListingError::NotText { what, remedy });
     }
+    let is_json = matches!(first.iter().find(|byte| !byte.is_ascii_whitespace()), Some(b'{' | b'['));
+    let mut first_line = shortened(String::from_utf8_lossy(first).lines().next().unwrap_or_default().trim());
+    let mut taken = 0_u64;
+    let counting: &mut Taker<'_> = &mut |entry| {
+        taken += 1;
+        take(entry)
+    };
+    match is_json {
+        true => read_json(listing, counting)?,
+        false => first_line = read_lines(listing, counting)?,
+    }
+    if taken == 0 { Err(ListingError::Empty { first_line }) } else { Ok(()) }
+}
+
+/// How files begin that somebody may take for a listing, what they are, and what to do.
+const NOT_TEXT: [(&[u8], &str, &str); 5] = [
+    (b"\x1f\x8b", "packed", "unpack it: gunzip -c FILE | dms2bq diff OLD NEW --keys -"),
+    (b"PAR1", "Parquet", "let S3 Inventory write CSV, or list the bucket with `aws s3 ls --recursive`"),
+    (b"ORC", "ORC", "let S3 Inventory write CSV, or list the bucket with `aws s3 ls --recursive`"),
+    (b"\xff\xfe", "UTF-16", "save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16", "save it as UTF-8"),
+];
+
+/// The beginning of a line.
+fn shortened(line: &str) -> String {
+    let mut shown: String = line.chars().take(SHOWN_CHARS).collect();
+    if shown.len() < line.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 // ---- lines ----
 
-fn read_lines(mut listing: impl BufRead, take: &mut Taker<'_>) -> Result<(), ListingError> {
+/// Reads line by line, and gives the beginning of the first that has something in it.
+fn read_lines(mut listing: impl BufRead, take: &mut Taker<'_>) -> Result<String, ListingError> {
     let mut bytes = Vec::new();
+    let mut first_line = String::new();
     for line in 1.. {
         bytes.clear();
-        let read = listing.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes);
+        let read = listing.by_ref().take(MAX_PAGE_BYTES as u64).read_until(b'\n', &mut bytes);
         let length = read.map_err(ListingError::Unreadable)?;
         if length == 0 {
             break;
         }
-        let is_whole = bytes.ends_with(b"\n");
-        if !is_whole && length as u64 == MAX_LINE_BYTES {
+        let is_whole = bytes.ends_with(b"\n") || length < MAX_PAGE_BYTES;
+        if !is_whole || (length > MAX_LINE_BYTES && !bytes.contains(&b'\t')) {
             return Err(ListingError::LineTooLong { line });
         }
-        let bad = |detail| ListingError::BadLine { line, detail };
+        let shown = || shortened(String::from_utf8_lossy(&bytes).trim());
+        if first_line.is_empty() {
+            first_line = shown();
+        }
+        let bad = |detail| ListingError::BadLine { line, detail, text: shown() };
         let text = std::str::from_utf8(&bytes).map_err(|_| bad("it is not UTF-8"))?;
+        let text = text.strip_prefix('\u{feff}').filter(|_| line == 1).unwrap_or(text);
         take_line(text.trim_end_matches(['\n', '\r']), take, &bad)?;
     }
-    Ok(())
+    Ok(first_line)
 }
 
-fn take_line(
-    line: &str,
-    take: &mut Taker<'_>,
-    bad: &dyn Fn(&'static str) -> ListingError,
-) -> Result<(), ListingError> {
+/// Makes an error about the line.
+type Bad<'b> = dyn Fn(&'static str) -> ListingError + 'b;
+
+fn take_line(line: &str, take: &mut Taker<'_>, bad: &Bad<'_>) -> Result<(), ListingError> {
     if line.trim().is_empty() || is_remark(line) {
         return Ok(());
     }
-    if let Some(address) = line.strip_prefix("s3://") {
+    if line.contains('\t') {
+        return take_columns(line, take, bad);
+    }
+    if line.starts_with('"') {
+        return take_inventory(line, take, bad);
+    }
+    match listed_key(line) {
+        Some(key) => take(Entry { bucket: None, key }),
+        None => take_name(line, take, bad),
+    }
+}
+
+/// A line of S3 Inventory's CSV.
+fn take_inventory(line: &str, take: &mut Taker<'_>, bad: &Bad<'_>) -> Result<(), ListingError> {
+    let (bucket, rest) = quoted(line).ok_or_else(|| bad("a quote is not closed"))?;
+    let key = rest.strip_prefix(',').and_then(quoted).map(|(key, _)| key);
+    let key = key.ok_or_else(|| bad("an inventory's line is \"bucket\",\"key\",…"))?;
+    // Some write a header; a bucket's name has no capitals.
+    if bucket == "Bucket" {
+        return Ok(());
+    }
+    let key = name::decode(&key).map_err(|_| bad("the inventory's key is not encoded as S3 does it"))?;
+    take(Entry { bucket: Some(&bucket), key: &key })
+}
+
+/// A key or an address, as people write them.
+fn take_name(name: &str, take: &mut Taker<'_>, bad: &Bad<'_>) -> Result<(), ListingError> {
+    if name.starts_with('/') {
+        return Err(bad("a key does not begin with a slash; take the slash away"));
+    }
+    let of_s3 = ["s3://", "arn:aws:s3:::"].iter().find_map(|scheme| name.strip_prefix(scheme));
+    if let Some(address) = of_s3 {
         let (bucket, key) = address.split_once('/').ok_or_else(|| bad("an address is s3://bucket/key"))?;
         return take(Entry { bucket: Some(bucket), key });
     }
-    if line.starts_with('"') {
-        let (bucket, rest) = quoted(line).ok_or_else(|| bad("a quote is not closed"))?;
-        let key = rest.strip_prefix(',').and_then(quoted).map(|(key, _)| key);
-        let key = key.ok_or_else(|| bad("an inventory's line is \"bucket\",\"key\",…"))?;
-        let key = name::decode(&key).map_err(|_| bad("the inventory's key is not encoded as S3 does it"))?;
-        return take(Entry { bucket: Some(&bucket), key: &key });
+    if let Some(address) = ["https://", "http://"].iter().find_map(|scheme| name.strip_prefix(scheme)) {
+        let (bucket, key) =
+            in_web(address).ok_or_else(|| bad("it is no web address of S3; write s3://bucket/key"))?;
+        // In the path of a web address a plus is one, and `decode` would make a space of it.
+        let key = name::decode(&key.replace('+', "%2B"))
+            .map_err(|_| bad("the address is not encoded as S3 does it"))?;
+        return take(Entry { bucket: Some(bucket), key: &key });
     }
-    take(Entry { bucket: None, key: listed_key(line).unwrap_or(line) })
+    take(Entry { bucket: None, key: name })
 }
 
-/// What `aws s3 ls` prints besides objects.
+/// Bucket and key of `bucket.s3.region.amazonaws.com/key`, and of `s3.region.amazonaws.com/bucket/key`.
+fn in_web(address: &str) -> Option<(&str, &str)> {
+    let (host, path) = address.split_once('/')?;
+    let path = path.split('?').next().unwrap_or(path);
+    let is_endpoint = |rest: &str| {
+        (rest.starts_with("s3.") || rest.starts_with("s3-"))
+            && (rest.ends_with(".amazonaws.com") || rest.ends_with(".amazonaws.com.cn"))
+    };
+    if is_endpoint(host) {
+        return path.split_once('/');
+    }
+    let mut dots = host.match_indices('.').map(|(at, _)| host.split_at(at));
+    let (bucket, _) = dots.find(|(_, rest)| rest.strip_prefix('.').is_some_and(is_endpoint))?;
+    Some((bucket, path))
+}
+
+/// A line with tabs, which `--output text` prints: the columns of one object in the order of their names, of which the
+/// entity tag alone is in quotes, or the keys of a page.
+fn take_columns(line: &str, take: &mut Taker<'_>, bad: &Bad<'_>) -> Result<(), ListingError> {
+    let mut columns = line.split('\t');
+    match columns.next() {
+        Some(kind @ ("CONTENTS" | "VERSIONS")) => {
+            let mut after_tag = columns.skip_while(|column| !column.starts_with('"')).skip(1);
+            // Between the two of a version stands whether it is the latest.
+            let key = if kind == "VERSIONS" { after_tag.nth(1) } else { after_tag.next() };
+            take(Entry { bucket: None, key: key.ok_or_else(|| bad("it has no column for the key"))? })
+        }
+        Some(
+            "CHECKSUMALGORITHM" | "OWNER" | "RESTORESTATUS" | "COMMONPREFIXES" | "DELETEMARKERS"
+            | "REQUESTCHARGED",
+        ) => Ok(()),
+        _ => line.split('\t').filter(|name| !name.is_empty()).try_for_each(|name| take_name(name, take, bad)),
+    }
+}
+
+/// What the AWS command line prints besides objects.
 fn is_remark(line: &str) -> bool {
     let line = line.trim_start();
-    line.starts_with("PRE ") || line.starts_with("Total Objects: ") || line.starts_with("Total Size: ")
+    line == "None"
+        || ["PRE ", "Total Objects: ", "Total Size: "].iter().any(|remark| line.starts_with(remark))
 }
 
-/// The key of `2022-12-01 09:30:17      12345 dms/casino-a/…`. It may begin with a space, so one is taken away only.
+/// The key of `2022-12-01 09:30:17      12345 dms/casino-a/…`, or of `… 1.2 MiB dms/casino-a/…`. It may begin with a space, so
+/// one is taken away only.
 fn listed_key(line: &str) -> Option<&str> {
     let (time, rest) = line.split_at_checked(19)?;
     let is_time = time.bytes().enumerate().all(|(at, byte)| match at {
@@ -130,8 +272,13 @@ fn listed_key(line: &str) -> Option<&str> {
         _ => byte.is_ascii_digit(),
     });
     let (size, key) = rest.trim_start_matches(' ').split_once(' ')?;
-    (is_time && rest.starts_with(' ') && !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit()))
-        .then_some(key)
+    let is_size = !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if !is_time || !rest.starts_with(' ') || !is_size {
+        return None;
+    }
+    // `--human-readable` right-aligns number and unit in ten characters; a bare size is right-aligned in as many.
+    let units = ["Byte ", "Bytes ", "KiB ", "MiB ", "GiB ", "TiB "];
+    Some(units.iter().find_map(|unit| key.strip_prefix(unit)).unwrap_or(key))
 }
 
 /// A field in quotes, in which two of them are one, and what follows it.

@@ -18,7 +18,7 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> 
     if let Some(about_old) = words::about_old(answer.old) {
         writeln!(out, "{}\n", text(&about_old))?;
     }
-    let cautions = words::cautions(&answer.diff);
+    let cautions = words::cautions(&answer.diff, answer.keys.as_ref());
     if !cautions.is_empty() {
         writeln!(out, "> [!WARNING]")?;
         for caution in cautions {
@@ -47,11 +47,12 @@ fn write_mapping(mapping: &MappingDiff, out: &mut dyn Write) -> io::Result<()> {
     for setting in &mapping.settings {
         write_setting("setting", &setting.name.replace('_', "\\_"), setting, out)?;
     }
-    for Group { kind, tables, old, new, options } in groups.iter().take(ROWS_SHOWN) {
+    for Group { kind, tables, example, old, new, options } in groups.iter().take(ROWS_SHOWN) {
         let shown: Vec<String> = tables.iter().take(TABLES_SHOWN).map(|table| code(table)).collect();
         let more = tables.len().saturating_sub(TABLES_SHOWN);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let tables = format!("{}{more}", shown.join(", "));
+        let such_as = example.map(|example| format!(", such as {}", code(example))).unwrap_or_default();
+        let tables = format!("{}{more}{such_as}", shown.join(", "));
         if old != new {
             writeln!(out, "| {} | {tables} | {} | {} |", kind.as_str(), code(old), code(new))?;
         }
@@ -76,14 +77,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
     for effect in Effect::ALL.into_iter().filter(|effect| keys.count(*effect) > 0) {
         writeln!(out, "| {} | {} |", number(keys.count(effect)), effect.in_words())?;
     }
-    writeln!(
-        out,
-        "\nWith the new mappings {} would be loaded, {} ignored, {} unmapped, {} other errors.\n",
-        number(keys.will_load),
-        number(keys.will_ignore),
-        number(keys.will_be_unmapped),
-        number(keys.will_be_refused),
-    )?;
+    writeln!(out, "\n{}\n", keys.in_words())?;
     if keys.tables.is_empty() {
         return Ok(());
     }

@@ -35,8 +35,8 @@ Examples:
   aws s3 ls --recursive s3://acme-landing/dms/ > yesterday.txt
   dms2bq diff OLD NEW --keys yesterday.txt                  … and how many real files it would move
 
-A listing is one key or s3:// address to a line, or what `aws s3 ls --recursive` or `aws s3api list-objects-v2`
-prints, or S3 Inventory's CSV. It is read as a stream: millions of files are fine.
+A listing is one key or address (s3://, https://) to a line, or what `aws s3 ls --recursive` or
+`aws s3api list-objects-v2` prints, or S3 Inventory's CSV. It is read as a stream: millions of files are fine.
 
 Exit code: 0 if NEW can run, 1 if it has problems, 2 if diff could not run. With --exit-code, 3 if NEW can run and
 differs from OLD.")]
@@ -118,7 +118,7 @@ struct Answer<'a> {
 /// # Errors
 /// When a side or the listing cannot be read, or the answer cannot be written.
 pub async fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
-    let (old, new) = (read_old(&args.old).await?, read(&args.new).await?.map_err(|none| none.0)?);
+    let (old, new) = (read_old(&args.old).await?, read("NEW", &args.new).await?.map_err(|none| none.0)?);
     let mut out = stdout();
     let verdict = match args.keys.as_deref() {
         None => compare(&old, new, None::<(io::Empty, _)>, args.format, &mut out)?,
@@ -190,7 +190,7 @@ struct NoMappings(anyhow::Error);
 
 /// The mappings until now. That there are none is an answer: somebody begins.
 async fn read_old(place: &str) -> anyhow::Result<Old> {
-    let Ok(files) = read(place).await? else { return Ok(Old::Nothing) };
+    let Ok(files) = read("OLD", place).await? else { return Ok(Old::Nothing) };
     Ok(read_as_old(files))
 }
 
@@ -202,20 +202,33 @@ pub fn read_as_old(files: Vec<MappingFile>) -> Old {
     }
 }
 
-async fn read(place: &str) -> anyhow::Result<Result<Vec<MappingFile>, NoMappings>> {
-    let place = match place.starts_with("s3://") {
+/// Where an argument of the command line says that mappings are.
+///
+/// # Errors
+/// For an `s3://` address that is none.
+pub fn place(place: &str) -> anyhow::Result<MappingsLocation> {
+    Ok(match place.starts_with("s3://") {
         true => MappingsLocation::S3(S3Folder::parse(place)?),
         false => MappingsLocation::Local(PathBuf::from(place)),
+    })
+}
+
+async fn read(argument: &str, given: &str) -> anyhow::Result<Result<Vec<MappingFile>, NoMappings>> {
+    let error = match assemble::read_mappings_at(&place(given)?).await {
+        Ok(files) => return Ok(Ok(files)),
+        Err(error) => error,
     };
-    match assemble::read_mappings_at(&place).await {
-        Ok(files) => Ok(Ok(files)),
-        Err(error) => {
-            let in_words = anyhow::anyhow!("{}", error.in_words());
-            match error {
-                ReadError::Local(MappingFilesError::None { .. })
-                | ReadError::S3(MappingsError::NoneFound { .. }) => Ok(Err(NoMappings(in_words))),
-                ReadError::Local(_) | ReadError::S3(_) | ReadError::NoAnswer { .. } => Err(in_words),
-            }
+    let in_words = match &error {
+        ReadError::Local(error) => {
+            let (what, remedy) = error.of_argument(argument);
+            anyhow::anyhow!("{what} [{}]\nhint: {remedy}", error.code())
         }
+        ReadError::S3(_) | ReadError::NoAnswer { .. } => anyhow::anyhow!("{argument}: {}", error.in_words()),
+    };
+    match error {
+        ReadError::Local(MappingFilesError::None { .. }) | ReadError::S3(MappingsError::NoneFound { .. }) => {
+            Ok(Err(NoMappings(in_words)))
+        }
+        ReadError::Local(_) | ReadError::S3(_) | ReadError::NoAnswer { .. } => Err(in_words),
     }
 }

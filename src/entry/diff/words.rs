@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Old;
+use super::keys::{Effect as FileEffect, KeysReport};
 use crate::route::diff::SettingChange;
 use crate::route::diff::{Effect, MappingChange, MappingDiff, MappingsDiff, TableChange, TableChangeKind};
 
@@ -10,6 +11,8 @@ use crate::route::diff::{Effect, MappingChange, MappingDiff, MappingsDiff, Table
 pub(super) struct Group<'d> {
     pub(super) kind: TableChangeKind,
     pub(super) tables: Vec<&'d str>,
+    /// One of the tables, where their patterns do not say which they are: another rule decides about them now.
+    pub(super) example: Option<&'d str>,
     pub(super) old: String,
     pub(super) new: String,
     pub(super) options: &'d [SettingChange],
@@ -21,9 +24,16 @@ pub(super) fn groups(mapping: &MappingDiff) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for kind in TableChangeKind::ALL {
         for change in mapping.tables.iter().filter(|change| change.kind == kind) {
-            let (old, new) = (effect(&change.old, &change.tables), effect(&change.new, &change.tables));
+            let old = effect(&change.old, change.old_rule.as_deref(), &change.tables);
+            let new = effect(&change.new, change.new_rule.as_deref(), &change.tables);
+            let is_another_rule = change.old_rule != change.new_rule
+                && (mapping.change == MappingChange::Changed)
+                && change.tables.contains(['%', '_']);
+            let example = change.example.as_deref().filter(|_| is_another_rule);
             let alike = groups.iter_mut().find(|group| {
                 group.kind == kind
+                    && example.is_none()
+                    && group.example.is_none()
                     && (&group.old, &group.new) == (&old, &new)
                     && group.options == change.options
             });
@@ -32,6 +42,7 @@ pub(super) fn groups(mapping: &MappingDiff) -> Vec<Group<'_>> {
                 None => groups.push(Group {
                     kind,
                     tables: vec![&change.tables],
+                    example,
                     old,
                     new,
                     options: &change.options,
@@ -52,9 +63,9 @@ pub(super) fn groups(mapping: &MappingDiff) -> Vec<Group<'_>> {
     groups
 }
 
-/// What becomes of tables, with `{table}` for a name that a table keeps.
-fn effect(effect: &Effect, tables: &str) -> String {
-    match effect {
+/// What becomes of tables, with `{table}` for a name that a table keeps; and the rule, if it is not the one that is shown.
+fn effect(effect: &Effect, rule: Option<&str>, tables: &str) -> String {
+    let does = match effect {
         Effect::Loaded(destination) => match destination.rsplit_once('.') {
             Some((dataset, table)) if tables.ends_with(&format!(".{table}")) => {
                 format!("{dataset}.{{table}}")
@@ -64,6 +75,10 @@ fn effect(effect: &Effect, tables: &str) -> String {
         Effect::Excluded => "excluded".to_owned(),
         Effect::Unmapped => "unmapped (errors)".to_owned(),
         Effect::Others(others) => format!("by other rules ({}), else unmapped", others.join("; ")),
+    };
+    match rule.filter(|rule| *rule != tables) {
+        Some(rule) => format!("{does}, by {rule}"),
+        None => does,
     }
 }
 
@@ -105,38 +120,32 @@ pub(super) fn mapping_change(change: MappingChange) -> &'static str {
     }
 }
 
-/// What somebody should think of before this goes into force; each once.
-pub(super) fn cautions(diff: &MappingsDiff) -> Vec<String> {
+/// What somebody should think of before this goes into force; each once. What the listing shows is among it.
+pub(super) fn cautions(diff: &MappingsDiff, keys: Option<&KeysReport>) -> Vec<String> {
     let mut cautions = Vec::new();
-    let tables =
-        |kind| diff.mappings.iter().flat_map(|m| &m.tables).any(|table: &TableChange| table.kind == kind);
-    if tables(TableChangeKind::Rerouted) {
-        cautions.push(
-            "re-routed: rows that are in stay in the old table. Another table makes other job ids, so whatever is still \
-             in a queue, redelivered or asked for again is loaded into the new table, though it may be in the old one"
-                .to_owned(),
-        );
-    }
+    let changes = || diff.mappings.iter().flat_map(|mapping| &mapping.tables);
+    let tables = |kind| changes().any(|table: &TableChange| table.kind == kind);
+    let files = |effect| keys.map(|keys| keys.count(effect)).unwrap_or_default();
+    let mut caution = |is_due: bool, effect: FileEffect, text: &str| {
+        let files = files(effect);
+        if is_due || files > 0 {
+            cautions.push(format!("{text}{}", in_the_listing(files)));
+        }
+    };
+    caution(tables(TableChangeKind::Rerouted), FileEffect::Moved, REROUTED);
     let were_not_unmapped =
         |table: &TableChange| table.kind == TableChangeKind::Excluded && table.old != Effect::Unmapped;
-    if diff.mappings.iter().flat_map(|mapping| &mapping.tables).any(were_not_unmapped) {
-        cautions.push(
-            "excluded: files are acknowledged and not loaded, also those that wait in a queue now. Nothing brings them \
-             back by itself"
-                .to_owned(),
-        );
-    }
-    if tables(TableChangeKind::Removed)
-        || diff.mappings.iter().any(|mapping| mapping.change == MappingChange::Removed)
-    {
-        cautions.push(
-            "removed: files that no rule is for are errors, and wait in the dead-letter queue. To leave tables out on \
-             purpose, exclude them"
-                .to_owned(),
-        );
+    caution(changes().any(were_not_unmapped), FileEffect::Ignored, EXCLUDED);
+    caution(tables(TableChangeKind::Included), FileEffect::WasIgnored, INCLUDED);
+    let has_gone = diff.mappings.iter().any(|mapping| mapping.change == MappingChange::Removed);
+    caution(tables(TableChangeKind::Removed) || has_gone, FileEffect::Unmapped, REMOVED);
+    caution(false, FileEffect::NewJobId, NEW_JOB_ID);
+    caution(false, FileEffect::Refused, REFUSED);
+    if diff.mappings.iter().any(|mapping| !mapping.is_exact) {
+        cautions.push(TOO_MANY_WAYS.to_owned());
     }
     let settings = diff.mappings.iter().flat_map(|mapping| &mapping.settings);
-    let options = diff.mappings.iter().flat_map(|m| &m.tables).flat_map(|table| &table.options);
+    let options = changes().flat_map(|table| &table.options);
     let mut said = BTreeSet::new();
     for setting in settings.chain(options).filter(|setting| setting.is_loud) {
         if said.insert(setting.name) {
@@ -144,6 +153,31 @@ pub(super) fn cautions(diff: &MappingsDiff) -> Vec<String> {
         }
     }
     cautions
+}
+
+const REROUTED: &str = "re-routed: rows that are in stay in the old table. Another table makes other job ids, so whatever is \
+                        still in a queue, redelivered or asked for again is loaded into the new table, though it may be in \
+                        the old one";
+const EXCLUDED: &str = "excluded: files are acknowledged and not loaded, also those that wait in a queue now. Nothing brings \
+                        them back by itself";
+const INCLUDED: &str = "included: what came while it was excluded was acknowledged, and its rows are in no table. Nothing \
+                        brings it back by itself";
+const REMOVED: &str = "removed: files that no rule is for are errors, and wait in the dead-letter queue. To leave tables out on \
+                       purpose, exclude them";
+const NEW_JOB_ID: &str = "other job ids: files go to the same table by another job, so rows may be doubled: whatever is \
+                          redelivered or asked for again is loaded once more";
+const REFUSED: &str = "new errors: files that were no errors are refused, and wait in the dead-letter queue";
+const TOO_MANY_WAYS: &str = "too many ways: the patterns overlap in so many ways that not all were tried. Each rule was \
+                             compared by itself, so tables that go from one rule to another may be missing here: give \
+                             --keys a listing";
+
+/// How many files of the listing a caution is about.
+fn in_the_listing(files: u64) -> String {
+    match files {
+        0 => String::new(),
+        1 => ". In the listing: 1 file".to_owned(),
+        many => format!(". In the listing: {} files", number(many)),
+    }
 }
 
 /// What is to be said of the side until now.

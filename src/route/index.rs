@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 
-use crate::route::Pattern;
+use super::Pattern;
 
 /// The places of rules in a list, by the one table that each names, and of those that name several.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ByTable {
+pub struct ByTable {
     one: HashMap<String, Vec<usize>>,
     several: Vec<usize>,
 }
 
 impl ByTable {
-    pub(super) fn of<'p>(tables: impl Iterator<Item = &'p Pattern>) -> Self {
+    /// An index of these, by their places.
+    pub fn of<'p>(tables: impl Iterator<Item = &'p Pattern>) -> Self {
         let mut index = Self::default();
         for (at, table) in tables.enumerate() {
             if table.is_literal() {
@@ -25,7 +26,7 @@ impl ByTable {
     }
 
     /// The places of the rules that can match a table, in their order.
-    pub(super) fn candidates(&self, table: &str) -> Vec<usize> {
+    pub fn candidates(&self, table: &str) -> Vec<usize> {
         let mut places = self.several.clone();
         places.extend(self.one.get(table).into_iter().flatten());
         places.sort_unstable();
