@@ -116,6 +116,12 @@ def test_publish_refuses_what_does_not_check_with_every_problem(place):
     assert nowhere.returncode == 2 and "mapping.unreadable" in nowhere.stderr
     absent = place.run("publish", place.write("one"), "s3://no-such-bucket-anywhere/x")
     assert absent.returncode == 2 and "[mapping.unreadable]" in absent.stdout
+    dry = place.run("publish", "--dry-run", place.write("one"), "s3://no-such-bucket-anywhere/x")
+    assert dry.returncode == 2 and "1 file, no problems. Nothing was written, for S3" in dry.stdout
+    unasked = place.run("publish", bad, "s3://no-such-bucket-anywhere/x")
+    assert unasked.returncode == 1 and "mapping.unknown_value" in unasked.stdout, "mappings are checked before S3 is asked"
+    long = place.run("publish", "--note", "n" * 900, place.write("one"), place.address)
+    assert long.returncode == 2 and "has 900 characters; 500" in long.stderr and "nnn" not in long.stderr
 
 
 def test_of_many_that_publish_at_once_each_is_in_force_or_told(place):
