@@ -96,8 +96,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args, &Config::from_env()?).await?,
         Command::Probe(args) => probe::run(&args, &Config::from_env()?).await?,
         Command::Explain(args) => {
-            let mappings = Mappings::parse(mapping_files(&Config::from_env()?.mappings).await?)
-                .context("the mappings have problems; `dms2bq check` explains each")?;
+            let mappings = mappings().await?;
             explain::run(&args, &mappings, &mut io::stdin(), &mut stdout())?.into()
         }
         Command::Check(args) => {
@@ -114,8 +113,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::DmsRules(args) => {
-            let mappings = Mappings::parse(mapping_files(&Config::from_env()?.mappings).await?)
-                .context("the mappings have problems; `dms2bq check` explains each")?;
+            let mappings = mappings().await?;
             dms_rules::run(&args, &mappings, &mut stdout(), &mut io::stderr())?.into()
         }
         Command::Diff(args) => diff::run(&args).await?,
@@ -131,6 +129,12 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             ExitCode::SUCCESS
         }
     })
+}
+
+/// The mappings that the environment names.
+async fn mappings() -> anyhow::Result<Mappings> {
+    let files = mapping_files(&Config::from_env()?.mappings).await?;
+    Mappings::parse(files).context("the mappings have problems; `dms2bq check` explains each")
 }
 
 /// The mapping files of a place on this machine or in S3.

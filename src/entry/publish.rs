@@ -17,7 +17,7 @@ use crate::cloud::clock::{Clock, SystemClock};
 use crate::entry::check::{self, CheckFormat};
 use crate::entry::explain::OutputFormat;
 use crate::entry::mapping_files::{MappingFilesError, read_local};
-use crate::entry::stdout::stdout;
+use crate::entry::stdout::{on_one_line, stdout};
 use crate::outcome::record::Chain;
 use crate::route::{MappingFile, Mappings};
 
@@ -363,6 +363,5 @@ struct Told<'a> {
 
 fn version_in_words(current: &Current) -> String {
     let note = current.note.as_ref().map(|note| format!(" ({note})")).unwrap_or_default();
-    let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{} of {}{note}", current.version, current.published_at)
+    format!("{} of {}{}", current.version, current.published_at, on_one_line(&note))
 }

@@ -2,12 +2,10 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/parties"))
-import tools  # noqa: E402 (it stands beside the parties, whom it installs, too)
+import tools
+from conftest import ROOT
 
 CONTAINERFILE = ROOT / "Containerfile"
 

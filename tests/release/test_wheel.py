@@ -7,10 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/parties"))
-import tools  # noqa: E402 (it stands beside the parties, whom it installs, too)
+import tools
+from conftest import ROOT
 
 KEY = "s3://acme-landing/dms/casino-a/game/player/2022/12/01/20221201-093015123.parquet"
 

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use super::Answer;
 use super::keys::{Effect, KeysReport};
-use super::words::{self, Group, number, printable};
+use super::words::{self, Group, number};
+use crate::entry::stdout::printable;
 use crate::route::diff::{MappingDiff, SettingChange};
 
 /// Rows of one table. A summary on GitHub may have 1 MiB, and nobody reads so many.

@@ -208,9 +208,3 @@ pub(super) fn number(number: u64) -> String {
     }
     shown
 }
-
-/// Names and keys may hold any character, and a terminal or a page obeys some of them.
-pub(super) fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
-}

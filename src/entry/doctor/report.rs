@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::finding::{Finding, Level};
+use crate::entry::stdout::on_one_line;
 
 /// The width of the column of hops.
 const HOP_WIDTH: usize = 13;
@@ -21,13 +22,13 @@ pub(super) fn for_a_person(findings: &[Finding], out: &mut dyn Write) -> io::Res
         let hop = finding.hop.name();
         let about = match finding.about.as_str() {
             "" => String::new(),
-            about => format!("{}: ", printable(about)),
+            about => format!("{}: ", on_one_line(about)),
         };
         let code = finding.code.map(|code| format!(" [{code}]")).unwrap_or_default();
-        let message = printable(&finding.message);
+        let message = on_one_line(&finding.message);
         writeln!(out, "{} {hop:<HOP_WIDTH$} {about}{message}{code}", sign(finding.level))?;
         if let Some(remedy) = &finding.remedy {
-            writeln!(out, "  {:<HOP_WIDTH$} do: {}", "", printable(remedy))?;
+            writeln!(out, "  {:<HOP_WIDTH$} do: {}", "", on_one_line(remedy))?;
         }
     }
     writeln!(out, "\n{}", summary(findings))
@@ -51,9 +52,4 @@ fn summary(findings: &[Finding]) -> String {
     let errors = counted(Level::Error, "error");
     let warnings = counted(Level::Warning, "warning");
     format!("{errors}, {warnings}, {} fine, {} not looked at.", count(Level::Fine), count(Level::NotLooked))
-}
-
-/// What services say is not ours to send to a terminal as it is.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::answer::{Answer, Ending};
+use crate::entry::stdout::printable;
 
 /// Tells a person what would happen to one object: a headline, the verdict, and what it rests on.
 pub(super) fn in_words(answer: &Answer) -> String {
@@ -72,10 +73,4 @@ fn meaning(answer: &Answer) -> Option<String> {
         let _ = write!(meaning, ", segment {segment}");
     }
     Some(meaning)
-}
-
-/// Keys may hold any character, and a terminal obeys some of them.
-fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::catalog::{EXPERIMENTS, FOR_A_PERSON};
 use super::experiment::{Answer, Experiment, Needs, Trouble, Verdict};
+use crate::entry::stdout::on_one_line;
 
 /// The width of the column of names.
 const NAME_WIDTH: usize = 24;
@@ -68,7 +69,7 @@ pub(super) fn answer(experiment: &Experiment, answer: &Answer, out: &mut dyn Wri
         "{:>3}  {:<NAME_WIDTH$} {word:<11} {}",
         experiment.number,
         experiment.name,
-        printable(evidence)
+        on_one_line(evidence)
     )?;
     out.flush()
 }
@@ -149,13 +150,8 @@ fn line(experiment: &Experiment, verdict: &Verdict, place: &str, today: &str) ->
         Verdict::AsAssumed(evidence) => ("yes", evidence),
         Verdict::Otherwise(evidence) => ("**no**", evidence),
     };
-    let evidence = printable(evidence).replace('|', "\\|");
+    let evidence = on_one_line(evidence).replace('|', "\\|");
     format!("| {} | {as_assumed} | {today} | {place} | {evidence} |", experiment.number)
-}
-
-/// What services say is not ours to send to a terminal as it is.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
