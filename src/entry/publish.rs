@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::cloud::aws;
 use crate::cloud::aws::S3;
 use crate::cloud::aws::mappings::{
-    Current, InForce, PublishError, S3Folder, VersionId, in_force, put_in_force, read_version, upload,
-    version_before,
+    Current, FileChanges, InForce, PublishError, S3Folder, VersionId, in_force, put_in_force, read_mappings,
+    read_version, upload, version_before,
 };
 use crate::cloud::clock::{Clock, SystemClock};
 use crate::entry::check::{self, CheckFormat};
@@ -26,8 +26,8 @@ const MAX_NOTE_CHARS: usize = 500;
 
 /// Publish mappings to S3: all of a change comes into force at once, or none of it.
 ///
-/// Checks the mappings first, as `dms2bq check` does, and publishes nothing if one of them has a problem. Then it writes
-/// the files as a version of their own, and puts the version in force with one conditional write of CURRENT: if somebody
+/// A folder is published as a whole: what it does not hold is not in force any more. Its mappings are checked first, as by
+/// `dms2bq check`, and nothing is published if one of them has a problem. Then publish writes the files as a version of their own, and puts the version in force with one conditional write of CURRENT: if somebody
 /// else has published meanwhile, nothing changes. Workers with DMS2BQ_MAPPINGS=s3://bucket/prefix go by it within two
 /// minutes.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ Needs s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on the prefix.
 Exit code: 0 if the mappings are in force (or were already), 1 if they have problems, somebody else has published
 meanwhile, or there is nothing to go back to, 2 if publish could not run.")]
 pub struct PublishArgs {
-    /// The mappings, a file or a folder, and where to; with --rollback, where to alone
+    /// The folder of all mappings, and where to; with --rollback, where to alone
     #[arg(required = true, num_args = 1..=2, value_names = ["DIR", "s3://BUCKET/PREFIX"])]
     places: Vec<String>,
     /// Put the version before in force again, if it has no problems
@@ -88,6 +88,7 @@ pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         ([to], true) => (What::Before, S3Folder::parse(to)?),
         ([from, to], false) => {
             let folder = S3Folder::parse(to)?;
+            refuse_one_file(Path::new(from))?;
             match read_local(Path::new(from)) {
                 Ok(files) => match Mappings::parse(files.clone()) {
                     Ok(_) => (What::Files(files), folder),
@@ -120,6 +121,17 @@ pub async fn run(args: PublishArgs) -> anyhow::Result<ExitCode> {
         format: args.format,
     };
     Ok(publisher.publish(what, &mut out).await?)
+}
+
+/// Refuses a single file: published alone, it would put all other mappings out of force.
+fn refuse_one_file(from: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !from.is_file(),
+        "{} is a file, and what is published is a whole folder: mappings that are not in it are not in force any more\n\
+         hint: name the folder that holds this mapping and all others",
+        from.display()
+    );
+    Ok(())
 }
 
 /// Says every problem of mappings that have some; S3 is not asked about them.
@@ -226,8 +238,9 @@ impl Publisher<'_> {
             if !self.dry_run {
                 upload(self.s3, self.folder, files).await?;
             }
-            return Ok(Put { current: current.clone(), is_new: false });
+            return Ok(Put { current: current.clone(), is_new: false, changes: None });
         }
+        let changes = self.files_before(before).await?.map(|was| FileChanges::between(&was, files));
         let seconds = i64::try_from(self.clock.unix_ms() / 1000).unwrap_or(i64::MAX);
         let published_at = jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default();
         let previous = match current {
@@ -239,7 +252,21 @@ impl Publisher<'_> {
             upload(self.s3, self.folder, files).await?;
             put_in_force(self.s3, self.folder, before, &next).await?;
         }
-        Ok(Put { current: next, is_new: true })
+        Ok(Put { current: next, is_new: true, changes })
+    }
+
+    /// The files in force, unless nobody can read them: then they are what is to be replaced.
+    async fn files_before(&self, before: &InForce) -> Result<Option<Vec<MappingFile>>, PublishError> {
+        let read = match &before.current {
+            Some(current) => read_version(self.s3, self.folder, &current.version).await,
+            None if before.plain_files > 0 => read_mappings(self.s3, self.folder).await,
+            None => Ok(Vec::new()),
+        };
+        match read {
+            Ok(files) => Ok(Some(files)),
+            Err(error) if error.may_pass() => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The version to go back to: the one in force, unless somebody put it there by hand and it cannot run.
@@ -277,6 +304,7 @@ impl Publisher<'_> {
             "address": self.folder.to_string(),
             "version": told.put.current.version,
             "before": told.before.current,
+            "changes": told.put.changes,
             "in_force": !self.dry_run || !told.put.is_new,
             "changed": told.put.is_new && !self.dry_run,
             "dry_run": self.dry_run,
@@ -300,6 +328,9 @@ impl Publisher<'_> {
             (false, _) => "is in force still",
         };
         writeln!(out, "  {is:<17} {}", version_in_words(&put.current))?;
+        if let Some(changes) = &put.changes {
+            write_changes(changes, out)?;
+        }
         writeln!(out, "\n{}", checked.in_words())?;
         match (put.is_new, self.dry_run) {
             (true, true) => writeln!(out, "Nothing was written.")?,
@@ -353,12 +384,30 @@ impl Publisher<'_> {
 struct Put {
     current: Current,
     is_new: bool,
+    /// If it is new, and what was in force before can be read.
+    changes: Option<FileChanges>,
 }
 
 struct Told<'a> {
     checked: Checked,
     before: &'a InForce,
     put: &'a Put,
+}
+
+fn write_changes(changes: &FileChanges, out: &mut dyn Write) -> io::Result<()> {
+    let FileChanges { added, changed, dropped } = changes;
+    for (what, names) in [("added", added), ("changed", changed), ("dropped", dropped)] {
+        if !names.is_empty() {
+            writeln!(out, "  {what:<17} {}", on_one_line(&names.join(", ")))?;
+        }
+    }
+    if !dropped.is_empty() {
+        writeln!(
+            out,
+            "\nWhat only a dropped file named is unmapped now: its files go to the dead-letter queue."
+        )?;
+    }
+    Ok(())
 }
 
 fn version_in_words(current: &Current) -> String {

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use crate::telemetry::is_obeyed;
+
 /// Nobody reads standard output any more, so there is nobody to tell.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
@@ -22,16 +24,16 @@ pub fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_it))
 }
 
-/// What others wrote, fit to be shown: each control character as its escape. Names and keys may hold any character, and
-/// a terminal or a page obeys some of them.
+/// What others wrote, fit to be shown: each character that a terminal or a page would obey as its escape. Names and keys
+/// may hold any.
 pub(super) fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escaped = |c: char| if is_obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escaped).collect()
 }
 
-/// What others wrote in lines of their own, on one: each control character as a space.
+/// What others wrote in lines of their own, on one: each character that would be obeyed as a space.
 pub(super) fn on_one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect()
 }
 
 fn told_apart(error: io::Error) -> io::Error {

@@ -107,7 +107,7 @@ pub(super) struct Printable<W>(pub(super) W);
 impl<W: Write> Write for Printable<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(line) {
-            Ok(text) if text.contains(is_obeyed) => self.0.write_all(escaped(text).as_bytes())?,
+            Ok(text) if text.contains(is_escaped) => self.0.write_all(escaped(text).as_bytes())?,
             Ok(_) | Err(_) => self.0.write_all(line)?,
         }
         Ok(line.len())
@@ -119,13 +119,18 @@ impl<W: Write> Write for Printable<W> {
 }
 
 /// A character that is not shown but done: a control character, a line end of Unicode's, a mark of direction.
-fn is_obeyed(c: char) -> bool {
+pub fn is_obeyed(c: char) -> bool {
     let is_mark =
         matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    is_mark || (c.is_control() && c != '\n')
+    is_mark || c.is_control()
+}
+
+/// What ends a line is there on purpose: inside of a text JSON has escaped it.
+fn is_escaped(c: char) -> bool {
+    is_obeyed(c) && c != '\n'
 }
 
 fn escaped(text: &str) -> String {
-    let escape = |c: char| if is_obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    let escape = |c: char| if is_escaped(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
     text.chars().map(escape).collect()
 }

@@ -9,6 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+pub use self::lines::is_obeyed;
 use self::lines::{JsonLines, Printable};
 use self::metrics::Metrics;
 use crate::outcome::Disposition;

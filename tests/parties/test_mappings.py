@@ -124,6 +124,38 @@ def test_publish_refuses_what_does_not_check_with_every_problem(place):
     assert long.returncode == 2 and "has 900 characters; 500" in long.stderr and "nnn" not in long.stderr
 
 
+def test_publish_names_the_files_that_it_changes_and_takes_no_single_one(place):
+    folder = place.folder / "mappings-both"
+    landing, other = place.folder / "mappings-both/landing.json", place.folder / "mappings-both/other.json"
+    place.write("both")
+    mapping = json.loads(landing.read_text())
+    mapping["source"]["bucket_folder"] = "elsewhere"
+    other.write_text(json.dumps(mapping))
+    first = place.publish(str(folder))
+    assert first["changes"] == {"added": ["landing.json", "other.json"], "changed": [], "dropped": []}
+
+    alone = place.run("publish", str(landing), place.address)
+    assert alone.returncode == 2 and "is a file, and what is published is a whole folder" in alone.stderr
+    assert place.current()["version"] == first["version"]
+
+    other.rename(place.folder / "mappings-both/third.json")
+    landing.write_text(landing.read_text() + "\n")
+    told = place.run("publish", "--dry-run", str(folder), place.address)
+    for line in ("added             third.json", "changed           landing.json", "dropped           other.json"):
+        assert line in told.stdout, told.stdout
+    assert "its files go to the dead-letter queue" in told.stdout
+    changes = place.publish(str(folder))["changes"]
+    assert changes == {"added": ["third.json"], "changed": ["landing.json"], "dropped": ["other.json"]}
+    assert place.publish(str(folder))["changes"] is None, "they are in force already"
+
+
+def test_a_first_publication_names_what_a_plain_folder_had(place):
+    folder = place.write("one")
+    place.put("landing.json", (place.folder / "mappings-one/landing.json").read_text())
+    place.put("forgotten.json", (place.folder / "mappings-one/landing.json").read_text())
+    assert place.publish(folder)["changes"] == {"added": [], "changed": [], "dropped": ["forgotten.json"]}
+
+
 def test_of_many_that_publish_at_once_each_is_in_force_or_told(place):
     place.publish(place.write("zero"))
     folders = [place.write(f"t{number}") for number in range(6)]

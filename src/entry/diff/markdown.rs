@@ -106,7 +106,10 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
 /// A name as code, whatever is in it: a table's row ends at a bar, and code at as many backquotes as it began with.
 fn code(name: &str) -> String {
     let name = printable(name).replace('|', "\\|");
-    if name.contains('`') { format!("`` {name} ``") } else { format!("`{name}`") }
+    let fence = fence(&name, 1);
+    // A space between, where a backquote of the name would else become one of the fence's.
+    let space = if name.starts_with('`') || name.ends_with('`') { " " } else { "" };
+    format!("{fence}{space}{name}{space}{fence}")
 }
 
 /// A sentence. What begins a mark-up in it is marked as none.
@@ -123,9 +126,31 @@ fn text(sentence: &str) -> String {
 
 /// Text as it stands, in a block that nothing in it can end.
 pub(super) fn block(text: &str) -> String {
-    let mut fence = "```".to_owned();
-    while text.contains(&fence) {
-        fence.push('`');
-    }
+    let fence = fence(text, 3);
     format!("{fence}text\n{}\n{fence}", text.trim_end())
+}
+
+/// Backquotes, so many at least, and more than stand in a row anywhere in the text.
+fn fence(text: &str, at_least: usize) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or_default();
+    "`".repeat(at_least.max(longest + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code;
+
+    #[test]
+    fn no_name_ends_its_code() {
+        for (name, as_code) in [
+            ("player", "`player`"),
+            ("a|b", "`a\\|b`"),
+            ("a`b", "``a`b``"),
+            ("a``b", "```a``b```"),
+            ("`a``", "``` `a`` ```"),
+            ("a\u{202e}b\nc", "`a\\u{202e}b\\nc`"),
+        ] {
+            assert_eq!(code(name), as_code);
+        }
+    }
 }

@@ -25,6 +25,8 @@ pub use error::MappingsError;
 #[cfg(feature = "cli")]
 pub use publish::{InForce, PublishError, in_force, put_in_force, upload, version_before};
 pub use read::{Fingerprint, Found, look, read_folder, read_mappings, read_version};
+#[cfg(feature = "cli")]
+pub use version::FileChanges;
 pub use version::{Current, VersionId};
 
 /// The file that says which version is in force.

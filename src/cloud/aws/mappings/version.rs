@@ -1,5 +1,7 @@
 //! Versions of published mappings, and `CURRENT`, which says which one is in force.
 
+#[cfg(feature = "cli")]
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +73,37 @@ pub(super) fn short_hex(hash: &[u8]) -> String {
 /// What follows the last slash of a name.
 pub(super) fn base_name(name: &str) -> &str {
     name.rsplit(['/', '\\']).next().unwrap_or(name)
+}
+
+/// What publishing some files in place of others changes, by the files' own names.
+#[cfg(feature = "cli")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileChanges {
+    /// Files that were not there.
+    pub added: Vec<String>,
+    /// Files with other content.
+    pub changed: Vec<String>,
+    /// Files that are there no more: whatever they alone named is unmapped from now on.
+    pub dropped: Vec<String>,
+}
+
+#[cfg(feature = "cli")]
+impl FileChanges {
+    /// From those files to these.
+    pub fn between(before: &[MappingFile], after: &[MappingFile]) -> Self {
+        let by_name = |files: &[MappingFile]| -> BTreeMap<String, String> {
+            files.iter().map(|file| (base_name(&file.name).to_owned(), file.text.clone())).collect()
+        };
+        let (before, after) = (by_name(before), by_name(after));
+        let of = |files: &BTreeMap<String, String>, is_meant: &dyn Fn(&str, &str) -> bool| {
+            files.iter().filter(|(name, text)| is_meant(name, text)).map(|(name, _)| name.clone()).collect()
+        };
+        Self {
+            added: of(&after, &|name, _| !before.contains_key(name)),
+            changed: of(&after, &|name, text| before.get(name).is_some_and(|was| was != text)),
+            dropped: of(&before, &|name, _| !after.contains_key(name)),
+        }
+    }
 }
 
 /// What `CURRENT` says.
