@@ -155,6 +155,17 @@ def test_a_dataset_that_is_not_there_is_told_with_how_to_make_it(probe):
     assert "bq mk --default_table_expiration 3600 --dataset acme-dw:nowhere" in done.stderr
 
 
+def test_what_names_no_dataset_or_prefix_is_told_before_any_plan(probe):
+    for arguments, told in (
+        (["--dataset", "scratch"], "my-project.dms2bq_probe"),
+        (["--dataset", "acme-dw.scr-atch"], "`scr-atch` is not a valid dataset name: `-` is not allowed"),
+        (["--dataset", DATASET, "--bucket-prefix", "my-bucket/probe"], "write s3://bucket/prefix"),
+    ):
+        done = probe.run(*arguments)
+        assert done.returncode == 2 and not done.stdout, done
+        assert told in done.stderr
+
+
 def test_an_experiment_that_needs_a_person_is_not_faked(probe):
     done = probe.run("--dataset", DATASET, "--yes", "--only", "71")
     assert done.returncode == 2

@@ -1,5 +1,7 @@
 //! Where experiments are made: a dataset and, if they were named, a prefix and a queue; and what they leave there.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use crate::cloud::google::BigQuery;
 use crate::cloud::google::rest::{Rest, RestAnswer};
 use crate::cloud::{CallError, Clock, Deadline};
 use crate::outcome::record::Chain;
+use crate::route::names::{BadName, check_dataset, check_project};
 
 /// How long a job is waited for. Loads of a few rows take seconds.
 const JOB_PATIENCE: Duration = Duration::from_secs(120);
@@ -24,6 +27,33 @@ const LOOK_PAUSE: Duration = Duration::from_millis(300);
 
 /// The status of what an emulator does not do.
 const NOT_IMPLEMENTED: u16 = 501;
+
+/// The dataset to make experiments in, as the command line names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScratchDataset {
+    project: String,
+    dataset: String,
+}
+
+impl FromStr for ScratchDataset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (project, dataset) = text
+            .rsplit_once('.')
+            .ok_or("write the project, a dot and the dataset: my-project.dms2bq_probe")?;
+        let in_words = |bad: BadName| format!("{bad}; {}", bad.remedy());
+        check_project(project).map_err(in_words)?;
+        check_dataset(dataset).map_err(in_words)?;
+        Ok(Self { project: project.to_owned(), dataset: dataset.to_owned() })
+    }
+}
+
+impl fmt::Display for ScratchDataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.project, self.dataset)
+    }
+}
 
 /// A dataset to make experiments in.
 pub struct Bench {
@@ -97,26 +127,23 @@ impl Bench {
     ///
     /// # Errors
     /// Why it cannot be used, in words.
-    pub async fn open(warehouse: BigQuery, name: &str, news: News) -> anyhow::Result<Self> {
-        let (project, dataset) = name
-            .rsplit_once('.')
-            .ok_or_else(|| anyhow::anyhow!("{name:?} is no dataset: write project.dataset"))?;
+    pub async fn open(warehouse: BigQuery, scratch: &ScratchDataset, news: News) -> anyhow::Result<Self> {
+        let ScratchDataset { project, dataset } = scratch;
         let rest = warehouse.rest();
         let path = ["projects", project, "datasets", dataset];
         let answer = rest.call(Method::GET, &path, &[], &Value::Null).await?;
         if !answer.is_success() {
             anyhow::bail!(
-                "the scratch dataset {name}: {}. Make one: bq mk --default_table_expiration 3600 --dataset {}",
+                "the scratch dataset {scratch}: {}. Make one: bq mk --default_table_expiration 3600 --dataset {project}:{dataset}",
                 answer.refusal.unwrap_or_default(),
-                name.replacen('.', ":", 1)
             );
         }
         let location = answer.body["location"].as_str().unwrap_or("US").to_owned();
         Ok(Self {
             rest,
             warehouse,
-            project: project.to_owned(),
-            dataset: dataset.to_owned(),
+            project: project.clone(),
+            dataset: dataset.clone(),
             location,
             news,
             run: format!("dms2bq_probe_{}", SystemClock.unix_ms()),

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use self::bench::Bench;
+use self::bench::{Bench, ScratchDataset};
 use self::experiment::{Answer, Experiment, Needs, Trouble};
 use self::news::{Folder, News};
 use super::assemble;
@@ -46,10 +46,10 @@ Exit codes: 0, all that was answered is as assumed; 1, something is otherwise, o
 pub struct ProbeArgs {
     /// The scratch dataset, as project.dataset. Only tables of probe's own are touched in it.
     #[arg(long, value_name = "PROJECT.DATASET", required_unless_present = "list")]
-    pub dataset: Option<String>,
+    pub dataset: Option<ScratchDataset>,
     /// A scratch prefix, for experiments with S3. Events need a bucket without notifications of its own.
     #[arg(long, value_name = "S3://BUCKET/PREFIX")]
-    pub bucket_prefix: Option<String>,
+    pub bucket_prefix: Option<Folder>,
     /// The name of a scratch queue that is not there yet, for experiments with SQS. It is made, with NAME-dead beside it, and
     /// both are deleted.
     #[arg(long, value_name = "NAME")]
@@ -78,17 +78,20 @@ pub async fn run(args: &ProbeArgs, config: &Config) -> anyhow::Result<ExitCode> 
         report::list(out)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let Some(scratch) = &args.dataset else {
+        anyhow::bail!("name the scratch dataset: --dataset PROJECT.DATASET")
+    };
     let experiments = catalog::named(&args.only).map_err(anyhow::Error::msg)?;
     let (asked, left): (Vec<&Experiment>, Vec<&Experiment>) =
         experiments.into_iter().partition(|experiment| is_given(args, experiment.needs));
     if matches!(args.format, CheckFormat::Human) {
-        report::plan(args.dataset.as_deref().unwrap_or_default(), &asked, &left, out)?;
+        report::plan(scratch, &asked, &left, out)?;
     }
     if !args.yes {
         writeln!(io::stderr(), "Nothing was done. Add --yes to begin.")?;
         return Ok(ExitCode::from(EXIT_NOT_BEGUN));
     }
-    let bench = open(args, config).await?;
+    let bench = open(args, scratch, config).await?;
     let answers = ask_all(&bench, &asked, args.format, out).await;
     let left_behind = bench.clean_up().await;
     for left in &left_behind {
@@ -111,12 +114,11 @@ fn is_given(args: &ProbeArgs, needs: Needs) -> bool {
     }
 }
 
-async fn open(args: &ProbeArgs, config: &Config) -> anyhow::Result<Bench> {
+async fn open(args: &ProbeArgs, scratch: &ScratchDataset, config: &Config) -> anyhow::Result<Bench> {
     let sdk_config = sdk_config().await;
     let warehouse = assemble::bigquery(config, &sdk_config, Arc::new(SystemClock)).await?;
-    let folder = args.bucket_prefix.as_deref().map(Folder::parse).transpose()?;
-    let news = News::new(&sdk_config, folder, args.queue.clone());
-    Bench::open(warehouse, args.dataset.as_deref().unwrap_or_default(), news).await
+    let news = News::new(&sdk_config, args.bucket_prefix.clone(), args.queue.clone());
+    Bench::open(warehouse, scratch, news).await
 }
 
 type Answered<'a> = Vec<(&'a Experiment, Answer)>;

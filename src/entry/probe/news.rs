@@ -1,5 +1,6 @@
 //! The scratch prefix and the scratch queues: what experiments of AWS are made with, and how they are taken away.
 
+use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::experiment::Trouble;
 use crate::cloud::aws::{S3, Sqs, endpoint_override};
 use crate::cloud::clock::SystemClock;
 use crate::cloud::{Clock, Deadline};
+use crate::route::names::check_bucket;
 
 /// How long a message is waited for.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(60);
@@ -49,21 +51,23 @@ pub struct News {
 }
 
 /// The scratch prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
     bucket: String,
     /// With a slash at its end, or empty.
     prefix: String,
 }
 
-impl Folder {
-    /// Reads `s3://bucket/prefix`.
-    ///
-    /// # Errors
-    /// It is no such address.
-    pub fn parse(address: &str) -> anyhow::Result<Self> {
+impl FromStr for Folder {
+    type Err = String;
+
+    fn from_str(address: &str) -> Result<Self, String> {
         let rest = address.strip_prefix("s3://").unwrap_or_default();
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        anyhow::ensure!(!bucket.is_empty(), "{address:?} is no prefix: write s3://bucket/prefix");
+        if bucket.is_empty() {
+            return Err("write s3://bucket/prefix".to_owned());
+        }
+        check_bucket(bucket).map_err(|bad| format!("{bad}; {}", bad.remedy()))?;
         let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
         Ok(Self { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use super::bench::ScratchDataset;
 use super::catalog::{EXPERIMENTS, FOR_A_PERSON};
 use super::experiment::{Answer, Experiment, Needs, Trouble, Verdict};
 use crate::entry::stdout::on_one_line;
@@ -39,7 +40,7 @@ fn needs(needs: Needs) -> &'static str {
 
 /// What will be asked, and what it takes at most.
 pub(super) fn plan(
-    dataset: &str,
+    dataset: &ScratchDataset,
     asked: &[&Experiment],
     left: &[&Experiment],
     out: &mut dyn Write,
