@@ -17,7 +17,9 @@ import pytest
 import systems
 
 BIN = Path(sys.executable).parent
-ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
+# By Lambda's names: Rust's target, and the number of the processor in a program's header (e_machine of ELF).
+PROCESSORS = {"arm64": ("aarch64-unknown-linux-gnu", 183), "x86_64": ("x86_64-unknown-linux-gnu", 62)}
+OWN = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 # Amazon Linux 2023 has this one.
 GLIBC = (2, 34)
 ZIP_BYTES = 10_000_000
@@ -36,14 +38,27 @@ def sam(*arguments, **environment: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def standard_library(target: str) -> None:
+    """Rust's standard library for the other processor, which rustup has for this toolchain."""
+    done = subprocess.run(["rustup", "target", "add", target], cwd=systems.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"arm64 is what the template deploys, and is built here as well:\n{done.stderr}"
+
+
+@pytest.fixture(scope="module", params=PROCESSORS)
+def architecture(request) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    """The folder that `sam build` fills, for this machine's processor: the standard library of the other may not be here."""
+def built(architecture, tmp_path_factory) -> Path:
+    """The folder that `sam build` fills; for the processor that is not this machine's, Zig links."""
+    if architecture != OWN:
+        standard_library(PROCESSORS[architecture][0])
     folder = tmp_path_factory.mktemp("sam") / "build"
     # In a folder of its own: cargo-lambda keeps its packages in `lambda` beside what Cargo makes, and other builds may have
     # left something there.
     target = Path(os.environ.get("CARGO_TARGET_DIR", systems.ROOT / "target")) / "sam-build"
-    overrides = ("--parameter-overrides", f"Architecture={ARCHITECTURE}")
+    overrides = ("--parameter-overrides", f"Architecture={architecture}")
     sam("build", "--build-dir", folder, *overrides, CARGO_TARGET_DIR=str(target))
     return folder
 
@@ -67,11 +82,12 @@ def package(built, tmp_path_factory) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(s3.get_object(Bucket=found_bucket, Key=key)["Body"].read()))
 
 
-def test_the_zip_holds_one_program_at_its_root(package):
+def test_the_zip_holds_one_program_at_its_root(package, architecture):
     [entry] = package.infolist()
     assert entry.filename == "bootstrap"
     assert stat.S_IMODE(entry.external_attr >> 16) & 0o111 == 0o111
-    print(f"\nthe zip that sam made: {entry.compress_size / 1e6:.1f} MB; bootstrap: {entry.file_size / 1e6:.1f} MB")
+    assert int.from_bytes(package.read("bootstrap")[18:20], "little") == PROCESSORS[architecture][1]
+    print(f"\nthe zip that sam made for {architecture}: {entry.compress_size / 1e6:.1f} MB; bootstrap: {entry.file_size / 1e6:.1f} MB")
     assert entry.compress_size < ZIP_BYTES
 
 
@@ -80,7 +96,9 @@ def test_the_program_runs_on_amazon_linux_2023(package):
     assert versions and max(versions) <= GLIBC
 
 
-def test_a_panic_in_it_can_be_caught(package, tmp_path):
+def test_a_panic_in_it_can_be_caught(package, architecture, tmp_path):
+    if architecture != OWN:
+        pytest.skip(f"a program for {architecture} does not run here; the profile is the same")
     program = tmp_path / "bootstrap"
     program.write_bytes(package.read("bootstrap"))
     program.chmod(0o755)
