@@ -23,7 +23,26 @@ pub mod names {
     pub const FUNCTION: &str = "AWS_LAMBDA_FUNCTION_NAME";
     /// Log levels, as in every Rust program.
     pub const LOG: &str = "RUST_LOG";
+
+    /// All of them.
+    pub const ALL: [&str; 8] = [
+        MAPPINGS,
+        PARTIAL_BATCH_RESPONSE,
+        GOOGLE_CREDENTIALS,
+        GOOGLE_PROVIDER,
+        GOOGLE_SERVICE_ACCOUNT,
+        BIGQUERY_EMULATOR,
+        FUNCTION,
+        LOG,
+    ];
 }
+
+/// One half of an AWS key.
+#[cfg(feature = "cli")]
+const AWS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// The other.
+#[cfg(feature = "cli")]
+const AWS_SECRET_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 
 /// Where mappings are when nobody says so.
 const DEFAULT_MAPPINGS: &str = "mappings";
@@ -86,6 +105,28 @@ impl ConfigError {
             Self::BadValue { .. } | Self::BadIdentity { .. } => "config.bad_value",
         }
     }
+
+    /// The variable's name.
+    pub fn variable(&self) -> &'static str {
+        match self {
+            Self::BadValue { variable, .. } | Self::BadIdentity { variable, .. } => variable,
+        }
+    }
+
+    /// What it holds.
+    pub fn value(&self) -> &str {
+        match self {
+            Self::BadValue { value, .. } | Self::BadIdentity { value, .. } => value,
+        }
+    }
+
+    /// What it may hold.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::BadValue { expected, .. } => (*expected).to_owned(),
+            Self::BadIdentity { problem, .. } => problem.to_string(),
+        }
+    }
 }
 
 impl Config {
@@ -102,6 +143,18 @@ impl Config {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn log_directives() -> Option<String> {
         std::env::var(names::LOG).ok().filter(|value| !value.is_empty())
+    }
+
+    /// The half of an AWS key that is missing beside the other. The SDK then looks elsewhere, and what it says is about there.
+    #[cfg(feature = "cli")]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn missing_half_of_aws_key() -> Option<&'static str> {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        match (is_set(AWS_KEY_ID), is_set(AWS_SECRET_KEY)) {
+            (true, false) => Some(AWS_SECRET_KEY),
+            (false, true) => Some(AWS_KEY_ID),
+            (true, true) | (false, false) => None,
+        }
     }
 
     /// Reads an environment given as a function. Empty values count as unset.

@@ -146,7 +146,7 @@ class Deployment:
         )
 
     def variables(self, **changed: str) -> dict[str, str]:
-        provider = "projects/1/locations/global/workloadIdentityPools/aws/providers/lambda"
+        provider = "projects/1/locations/global/workloadIdentityPools/amazon/providers/lambda"
         all_of_them = {"DMS2BQ_PARTIAL_BATCH_RESPONSE": "on", "DMS2BQ_GOOGLE_PROVIDER": provider} | changed
         return {name: value for name, value in all_of_them.items() if value}
 

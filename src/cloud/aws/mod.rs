@@ -16,12 +16,12 @@ mod sqs;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableRegionProvider;
-use aws_config::meta::region::RegionProviderChain;
+use aws_config::meta::region::ProvideRegion;
 use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 
@@ -64,9 +64,7 @@ const FALLBACK_REGION: &str = "us-east-1";
 /// there is no such service, waiting for it would hold up every start. Where nothing names a region it is
 /// `us-east-1`, as for `boto3`; S3 then says where the bucket really lives.
 pub async fn sdk_config() -> SdkConfig {
-    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
-        .or_else(ProfileFileRegionProvider::new())
-        .or_else(FALLBACK_REGION);
+    let region = named_region().await.unwrap_or(Region::from_static(FALLBACK_REGION));
     let http_client = aws_smithy_http_client::Builder::new()
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
@@ -79,6 +77,15 @@ pub async fn sdk_config() -> SdkConfig {
         .stalled_stream_protection(stalled_streams(STALL_GRACE))
         .load()
         .await
+}
+
+/// The region that the environment names, or else a profile. An empty name is none.
+pub(crate) async fn named_region() -> Option<Region> {
+    let is_name = |region: &Region| !region.as_ref().is_empty();
+    match EnvironmentVariableRegionProvider::new().region().await.filter(is_name) {
+        Some(region) => Some(region),
+        None => ProfileFileRegionProvider::new().region().await.filter(is_name),
+    }
 }
 
 fn retries() -> RetryConfig {

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::answers;
 use super::http::{Answer, Http, request_with};
 use super::settings::Access;
+use super::sign_in::SignInError;
 use crate::cloud::call::Effect;
 use crate::cloud::{CallError, Deadline};
 
@@ -73,6 +74,11 @@ impl Rest {
     /// Whether no credentials are sent, as to an emulator.
     pub fn is_anonymous(&self) -> bool {
         self.http.settings.access == Access::Anonymous
+    }
+
+    /// Why the last sign-in failed, if it did.
+    pub fn sign_in_failure(&self) -> Option<SignInError> {
+        self.http.tokens.last_failure()
     }
 
     /// Calls `method` on a resource, by the names on its path. A body of null is none.

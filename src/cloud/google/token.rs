@@ -106,6 +106,12 @@ impl Tokens {
         }
     }
 
+    /// Why the last sign-in failed, if it did.
+    #[cfg(feature = "cli")]
+    pub(super) fn last_failure(&self) -> Option<SignInError> {
+        self.held().failure.clone()
+    }
+
     fn at_hand(self: &Arc<Self>) -> Option<Token> {
         let account = self.held().account.clone()?;
         let (secret, age) = account.token(self.clock.as_ref())?;

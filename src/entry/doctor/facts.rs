@@ -26,6 +26,9 @@ pub struct Facts {
     pub datasets: Look<Vec<DatasetSeen>>,
     /// What others think the time is.
     pub clocks: Vec<ClockSeen>,
+    /// Whether neither a function nor a queue was named.
+    #[serde(default)]
+    pub nothing_named: bool,
 }
 
 /// One look at something.
@@ -75,6 +78,16 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What the service or the network said, in one line.
     pub detail: String,
+    /// What to do, where whoever failed knows better than its kind tells.
+    #[serde(default)]
+    pub remedy: Option<String>,
+}
+
+impl Failure {
+    /// A failure of which nothing is known beyond its kind and what was said.
+    pub fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), remedy: None }
+    }
 }
 
 /// The kinds of failure.
@@ -85,8 +98,10 @@ pub enum FailureKind {
     Denied,
     /// There is no such thing.
     Missing,
-    /// No usable answer came.
+    /// Nothing answered.
     Unreachable,
+    /// The service said that it cannot at the moment.
+    Unavailable,
     /// The service refused the call for another reason.
     Refused,
 }
@@ -118,6 +133,9 @@ pub struct Account {
     pub arn: String,
     /// The region that is asked.
     pub region: String,
+    /// Whether nothing names that region.
+    #[serde(default)]
+    pub region_is_assumed: bool,
 }
 
 /// A function, by its name.
@@ -152,7 +170,7 @@ pub struct FunctionSettings {
     pub role: String,
     /// Concurrency that is set aside for it, if any is.
     pub reserved_concurrency: Option<u64>,
-    /// Its environment: the variables that dms2bq reads, and no others.
+    /// Its environment: the variables that dms2bq reads, and those that look like them.
     pub environment: BTreeMap<String, String>,
 }
 
@@ -214,6 +232,9 @@ pub struct QueueSettings {
     pub visibility_timeout_secs: u64,
     /// How long a message is kept.
     pub retention_secs: u64,
+    /// How long a message is held back when it is sent.
+    #[serde(default)]
+    pub delay_secs: u64,
     /// Messages that wait.
     pub message_count: u64,
     /// Whether it is a FIFO queue.

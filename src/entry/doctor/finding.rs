@@ -68,6 +68,18 @@ pub enum Level {
     Error,
 }
 
+/// What to do where nothing answered.
+pub(super) const REACH: &str = "See that this machine reaches the service: name resolution, HTTPS_PROXY and NO_PROXY. Then run \
+                                doctor again.";
+
+/// What to do where a service fails.
+pub(super) const TRY_AGAIN: &str = "Nothing to mend here: the service says that it cannot at the moment. Run doctor again; if it \
+                                    lasts, look at the service's status page.";
+
+/// What to do where a service refuses, and nobody knows better.
+pub(super) const READ_IT: &str =
+    "Read what the service says; if it means nothing to you, open an issue with this line.";
+
 /// What is to be said of one hop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -108,20 +120,14 @@ impl Finding {
         allow: impl Into<String>,
         missing: impl Into<String>,
     ) -> Self {
-        let (code, remedy) = match failure.kind {
+        let (code, of_kind) = match failure.kind {
             FailureKind::Denied => ("doctor.denied", allow.into()),
             FailureKind::Missing => ("doctor.missing", missing.into()),
-            FailureKind::Unreachable => (
-                "doctor.unreachable",
-                "See that this machine reaches the service: name resolution, HTTPS_PROXY and NO_PROXY, AWS_REGION, \
-                 AWS_ENDPOINT_URL and BIGQUERY_EMULATOR_HOST. Then run doctor again."
-                    .to_owned(),
-            ),
-            FailureKind::Refused => (
-                "doctor.refused",
-                "Read what the service says; if it means nothing to you, open an issue with this line.".to_owned(),
-            ),
+            FailureKind::Unreachable => ("doctor.unreachable", REACH.to_owned()),
+            FailureKind::Unavailable => ("doctor.unavailable", TRY_AGAIN.to_owned()),
+            FailureKind::Refused => ("doctor.refused", READ_IT.to_owned()),
         };
+        let remedy = failure.remedy.clone().unwrap_or(of_kind);
         let detail = failure.detail.clone();
         Self {
             hop,
@@ -166,6 +172,14 @@ impl<'a> Findings<'a> {
             message,
             remedy: Some(remedy),
         });
+    }
+
+    /// What was found; that nobody looked, because of `why`, if that is nothing.
+    pub fn or_not_looked(self, why: &str) -> Vec<Finding> {
+        if self.found.is_empty() {
+            return vec![Finding::not_looked(self.hop, self.about, why)];
+        }
+        self.found
     }
 
     /// What was found; `fine` if that is nothing.

@@ -34,7 +34,8 @@ Examples:
 The mappings are those of the function, if it reads them from s3://, and otherwise those of DMS2BQ_MAPPINGS.
 
 Exit codes: 0, all that was looked at is fine; 1, something fails; 2, doctor could not begin; 3, nothing fails, and
-there are warnings.")]
+there are warnings. That neither --function nor --queue is named is a warning: whether anything takes the files is then
+not known.")]
 pub struct DoctorArgs {
     /// A function that runs dms2bq, by name or ARN; its queues are found by its event sources. May be repeated.
     #[arg(long = "function", value_name = "NAME")]
@@ -58,10 +59,23 @@ pub async fn run(args: &DoctorArgs, config: &Config) -> anyhow::Result<ExitCode>
     let facts = look::look(args, config).await?;
     let findings = judge::judge(&facts);
     match args.format {
-        CheckFormat::Human => report::for_a_person(&findings, &mut stdout())?,
+        CheckFormat::Human => report::for_a_person(&findings, left_out(args), &mut stdout())?,
         CheckFormat::Json => report::as_json_lines(&findings, &mut stdout())?,
     }
     Ok(exit_code(&findings))
+}
+
+/// What was not asked for, and how to ask for it.
+fn left_out(args: &DoctorArgs) -> Option<&'static str> {
+    match (args.functions.is_empty(), args.queues.is_empty()) {
+        (false, _) => None,
+        (true, false) => {
+            Some("The function and its event source were not looked at: name it with --function NAME.")
+        }
+        (true, true) => Some(
+            "The queue, its event source and the function were not looked at: name the function with --function NAME.",
+        ),
+    }
 }
 
 fn exit_code(findings: &[Finding]) -> ExitCode {

@@ -16,8 +16,8 @@ pub(super) fn as_json_lines(findings: &[Finding], out: &mut dyn Write) -> io::Re
     Ok(())
 }
 
-/// One line for each hop, and below it what to do where something is wrong.
-pub(super) fn for_a_person(findings: &[Finding], out: &mut dyn Write) -> io::Result<()> {
+/// One line for each hop, and below it what to do where something is wrong. At the end what was left out, as `rest` says.
+pub(super) fn for_a_person(findings: &[Finding], rest: Option<&str>, out: &mut dyn Write) -> io::Result<()> {
     for finding in findings {
         let hop = finding.hop.name();
         let about = match finding.about.as_str() {
@@ -31,7 +31,8 @@ pub(super) fn for_a_person(findings: &[Finding], out: &mut dyn Write) -> io::Res
             writeln!(out, "  {:<HOP_WIDTH$} do: {}", "", on_one_line(remedy))?;
         }
     }
-    writeln!(out, "\n{}", summary(findings))
+    writeln!(out, "\n{}", summary(findings))?;
+    rest.map_or(Ok(()), |rest| writeln!(out, "{rest}"))
 }
 
 fn sign(level: Level) -> char {

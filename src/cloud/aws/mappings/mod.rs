@@ -80,6 +80,18 @@ impl S3Folder {
         Ok(Self { bucket: bucket.to_owned(), prefix })
     }
 
+    /// The bucket.
+    #[cfg(feature = "cli")]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// The prefix: empty, or with a slash at its end.
+    #[cfg(feature = "cli")]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The folder of one published version.
     pub(super) fn of_version(&self, id: &VersionId) -> Self {
         Self { bucket: self.bucket.clone(), prefix: format!("{}{VERSIONS_FOLDER}/{id}/", self.prefix) }

@@ -6,7 +6,8 @@ use crate::entry::doctor::finding::{Finding, Hop};
 pub(super) fn judge(aws: &Look<Account>) -> Vec<Finding> {
     let finding = match aws {
         Look::Seen(seen) => {
-            Finding::fine(Hop::Aws, &seen.account, format!("{} in {}", seen.arn, seen.region))
+            let assumed = if seen.region_is_assumed { ", since no AWS_REGION is set" } else { "" };
+            Finding::fine(Hop::Aws, &seen.account, format!("{} in {}{assumed}", seen.arn, seen.region))
         }
         Look::NotLooked(why) => Finding::not_looked(Hop::Aws, "", why),
         Look::Failed(failure) => {

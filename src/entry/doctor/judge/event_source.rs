@@ -1,5 +1,6 @@
 //! The event source mapping: what Lambda's poller takes from the queue, and how it hands it over.
 
+use super::environment::Environment;
 use super::span;
 use crate::config::names;
 use crate::entry::doctor::facts::{EventSource, Facts, FunctionSeen, Look};
@@ -11,15 +12,8 @@ const BATCH_SIZE_MAX: u64 = 10;
 /// Poison passes its 50 receives within five minutes up to this window (docs/decisions/0010-visibility.md).
 const BATCHING_WINDOW_MAX_SECS: u64 = 3;
 
-/// Whether a function takes partial replies to be honoured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Switch {
-    On,
-    Off,
-    Unreadable,
-    /// Its environment was not seen.
-    Unknown,
-}
+/// The least that Lambda takes for the maximum concurrency of an event source.
+const MAXIMUM_CONCURRENCY_LEAST: u64 = 2;
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     match &facts.functions {
@@ -59,7 +53,11 @@ fn of_source(source: &EventSource, function: &FunctionSeen) -> Vec<Finding> {
     let update =
         |settings: &str| format!("aws lambda update-event-source-mapping --uuid {} {settings}", source.uuid);
     state(source, &update, &mut findings);
-    partial_replies(source, switch(function), &update, &mut findings);
+    // What the function does with replies is not known if its environment was not seen, and moot if it does not start.
+    let replies = function.settings.seen().and_then(|settings| Environment::of(settings).partial_replies());
+    if let Some(replies) = replies {
+        partial_replies(source, replies, &update, &mut findings);
+    }
     if source.filter_count > 0 {
         findings.fail(
             "doctor.event_source_filter",
@@ -107,15 +105,15 @@ fn state(source: &EventSource, update: &dyn Fn(&str) -> String, findings: &mut F
 /// The two halves of partial replies. With one half missing the reply is either not made, or made and ignored.
 fn partial_replies(
     source: &EventSource,
-    switch: Switch,
+    replies: bool,
     update: &dyn Fn(&str) -> String,
     findings: &mut Findings<'_>,
 ) {
     let variable = names::PARTIAL_BATCH_RESPONSE;
     let report = update("--function-response-types ReportBatchItemFailures");
-    match (switch, source.reports_item_failures) {
-        (Switch::On, true) | (Switch::Unreadable | Switch::Unknown, _) => {}
-        (Switch::On, false) => findings.fail(
+    match (replies, source.reports_item_failures) {
+        (true, true) => {}
+        (true, false) => findings.fail(
             "doctor.messages_deleted",
             format!(
                 "{variable} is `on`, and the event source lacks ReportBatchItemFailures: Lambda ignores the replies and \
@@ -123,26 +121,16 @@ fn partial_replies(
             ),
             format!("At once: {report}"),
         ),
-        (Switch::Off, true) => findings.warn(
+        (false, true) => findings.warn(
             "doctor.partial_replies_off",
             format!("the event source has ReportBatchItemFailures, and {variable} is not `on`: one file that fails returns its whole batch"),
             format!("Set {variable}=on in the function's environment."),
         ),
-        (Switch::Off, false) => findings.warn(
+        (false, false) => findings.warn(
             "doctor.partial_replies_off",
             "partial replies are off: one file that fails returns its whole batch, and takes it along to the dead-letter queue",
             format!("First: {report}. When that shows Enabled, set {variable}=on in the function's environment; never the other way round."),
         ),
-    }
-}
-
-fn switch(function: &FunctionSeen) -> Switch {
-    let Some(settings) = function.settings.seen() else { return Switch::Unknown };
-    match settings.environment.get(names::PARTIAL_BATCH_RESPONSE).map(String::as_str) {
-        Some("on") => Switch::On,
-        None | Some("" | "off") => Switch::Off,
-        // The function refuses to start with it, which is said of the function.
-        Some(_) => Switch::Unreadable,
     }
 }
 
@@ -160,14 +148,31 @@ fn concurrency(
              BigQuery takes about five changes of a table in ten seconds",
             update("--scaling-config MaximumConcurrency=10"),
         ),
-        (Some(maximum), Some(reserved)) if reserved > 0 && reserved < maximum => findings.warn(
-            "doctor.concurrency_reserved",
-            format!(
-                "{reserved} environments are reserved and the event source may use {maximum}: receives that are throttled \
-                 count towards the dead-letter queue"
-            ),
-            update(&format!("--scaling-config MaximumConcurrency={}", reserved.max(2))),
-        ),
+        (Some(maximum), Some(reserved)) if reserved > 0 && reserved < maximum => {
+            let raise = format!(
+                "aws lambda put-function-concurrency --function-name {} --reserved-concurrent-executions {maximum}",
+                function.name
+            );
+            // Less than 2 is not to be had (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html).
+            let remedy = match reserved {
+                ..MAXIMUM_CONCURRENCY_LEAST => {
+                    format!("{raise}; or take the reservation away with delete-function-concurrency.")
+                }
+                _ => format!("{raise}; or {}", update(&format!("--scaling-config MaximumConcurrency={reserved}"))),
+            };
+            let environments = match reserved {
+                1 => "1 environment is".to_owned(),
+                many => format!("{many} environments are"),
+            };
+            findings.warn(
+                "doctor.concurrency_reserved",
+                format!(
+                    "{environments} reserved and the event source may use {maximum}: receives that are throttled count \
+                     towards the dead-letter queue"
+                ),
+                remedy,
+            );
+        }
         (Some(_), _) => {}
     }
 }

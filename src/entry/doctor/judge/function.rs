@@ -1,8 +1,10 @@
 //! The function: its settings and its environment.
 
+use std::path::Path;
+
+use super::environment::Environment;
 use super::span;
-use crate::config::names;
-use crate::entry::doctor::facts::{Facts, FunctionSeen, FunctionSettings, Look};
+use crate::entry::doctor::facts::{Account, Facts, Failure, FunctionSeen, FunctionSettings, Look};
 use crate::entry::doctor::finding::{Finding, Findings, Hop};
 
 /// The runtime whose C library is new enough for `bootstrap`.
@@ -11,28 +13,46 @@ const RUNTIME: &str = "provided.al2023";
 /// A receive waits for a job up to 30 s; a file has to be sent in what is left.
 const TIMEOUT_MIN_SECS: u64 = 60;
 
-/// CPU and network grow with memory; below this the largest batches were not measured.
-const MEMORY_MIN_MB: u64 = 256;
-
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
+    let account = facts.aws.seen();
     match &facts.functions {
-        Look::Seen(functions) => functions.iter().flat_map(of_function).collect(),
+        Look::Seen(functions) => {
+            functions.iter().flat_map(|function| of_function(function, account)).collect()
+        }
+        Look::NotLooked(_) if facts.nothing_named && account.is_some() => not_named(),
         Look::NotLooked(why) => vec![Finding::not_looked(Hop::Function, "", why)],
-        Look::Failed(failure) => vec![failed("", failure)],
+        Look::Failed(failure) => vec![failed("", failure, account)],
     }
 }
 
-fn failed(name: &str, failure: &crate::entry::doctor::facts::Failure) -> Finding {
+/// All that was looked at may be fine, and yet nobody takes a single file.
+fn not_named() -> Vec<Finding> {
+    let mut findings = Findings::of(Hop::Function, "");
+    findings.warn(
+        "doctor.nothing_named",
+        "neither --function nor --queue is named: whether anything takes the files is not known",
+        "dms2bq doctor --function NAME; or --queue URL, before there is a function.",
+    );
+    findings.or_fine("")
+}
+
+fn failed(name: &str, failure: &Failure, account: Option<&Account>) -> Finding {
     let allow = "Let your AWS identity lambda:GetFunctionConfiguration and lambda:GetFunctionConcurrency.";
-    let missing = "There is no such function in this account and region: see the name after --function, AWS_REGION and AWS_PROFILE.";
+    let asked = account.map_or_else(
+        || "this account and region".to_owned(),
+        |account| format!("the account {} in {}", account.account, account.region),
+    );
+    let missing = format!(
+        "There is no such function in {asked}: see the name after --function, AWS_REGION and AWS_PROFILE."
+    );
     Finding::failed(Hop::Function, name, failure, allow, missing)
 }
 
-fn of_function(function: &FunctionSeen) -> Vec<Finding> {
+fn of_function(function: &FunctionSeen, account: Option<&Account>) -> Vec<Finding> {
     let settings = match &function.settings {
         Look::Seen(settings) => settings,
         Look::NotLooked(why) => return vec![Finding::not_looked(Hop::Function, &function.name, why)],
-        Look::Failed(failure) => return vec![failed(&function.name, failure)],
+        Look::Failed(failure) => return vec![failed(&function.name, failure, account)],
     };
     let mut findings = Findings::of(Hop::Function, &function.name);
     let update = |settings: &str| {
@@ -46,17 +66,15 @@ fn of_function(function: &FunctionSeen) -> Vec<Finding> {
         );
         findings.warn("doctor.function_timeout", message, update("--timeout 120"));
     }
-    if settings.memory_mb < MEMORY_MIN_MB {
-        let message = format!("{} MB of memory: network and CPU grow with it", settings.memory_mb);
-        findings.warn("doctor.function_memory", message, update("--memory-size 512"));
-    }
-    environment(settings, &mut findings);
+    let environment = Environment::of(settings);
+    environment.judge(settings, &mut findings);
     let runtime = settings.runtime.as_deref().unwrap_or("a container image");
     findings.or_fine(format!(
-        "{runtime}, {}, time-out {}, {} MB",
+        "{runtime}, {}, time-out {}, {} MB{}",
         settings.architecture,
         span(settings.timeout_secs),
-        settings.memory_mb
+        settings.memory_mb,
+        environment.credential_file().map(packaged).unwrap_or_default()
     ))
 }
 
@@ -92,34 +110,9 @@ fn running(function: &FunctionSeen, settings: &FunctionSettings, findings: &mut 
     }
 }
 
-fn environment(settings: &FunctionSettings, findings: &mut Findings<'_>) {
-    let get =
-        |name: &str| settings.environment.get(name).map(String::as_str).filter(|value| !value.is_empty());
-    let variable = names::PARTIAL_BATCH_RESPONSE;
-    if let Some(value) = get(variable).filter(|value| !matches!(*value, "on" | "off")) {
-        findings.fail(
-            "doctor.variable_refused",
-            format!("{variable} is {value:?}, with which the function refuses to start"),
-            format!(
-                "Set {variable}=on if the event source has ReportBatchItemFailures, otherwise remove it."
-            ),
-        );
-    }
-    if let Some(host) = get(names::BIGQUERY_EMULATOR) {
-        findings.fail(
-            "doctor.function_emulator",
-            format!("{} is {host:?}: rows go there, and not to BigQuery", names::BIGQUERY_EMULATOR),
-            format!("Remove {} from the function's environment.", names::BIGQUERY_EMULATOR),
-        );
-    } else if get(names::GOOGLE_CREDENTIALS).or(get(names::GOOGLE_PROVIDER)).is_none() {
-        findings.fail(
-            "doctor.function_no_google",
-            "nothing says how it signs in to Google, so nothing loads",
-            format!(
-                "Set {} to the workload identity provider (keyless, deploy/google makes one), or {} to a credential file in the package.",
-                names::GOOGLE_PROVIDER,
-                names::GOOGLE_CREDENTIALS
-            ),
-        );
-    }
+fn packaged(file: &Path) -> String {
+    format!(
+        "; signs in to Google by {}, if that is in its package, which cannot be seen from here",
+        file.display()
+    )
 }

@@ -1,9 +1,9 @@
 //! Google: our credentials, and the datasets.
 
 use crate::entry::doctor::facts::{
-    DatasetSeen, DatasetSettings, Facts, Failure, Look, Step, WriteStep, Written,
+    DatasetSeen, DatasetSettings, Facts, Failure, FailureKind, Look, Step, WriteStep, Written,
 };
-use crate::entry::doctor::finding::{Finding, Findings, Hop};
+use crate::entry::doctor::finding::{Finding, Findings, Hop, REACH, READ_IT, TRY_AGAIN};
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![signed_in(facts)];
@@ -130,6 +130,13 @@ fn write(seen: &DatasetSeen, written: &Written, findings: &mut Findings<'_>) {
                 continue;
             }
         };
+        let remedy = match failure.kind {
+            FailureKind::Denied | FailureKind::Missing => remedy,
+            FailureKind::Unreachable => REACH.to_owned(),
+            FailureKind::Unavailable => TRY_AGAIN.to_owned(),
+            FailureKind::Refused => READ_IT.to_owned(),
+        };
+        let remedy = failure.remedy.clone().unwrap_or(remedy);
         findings.fail("doctor.write_failed", format!("{what}: {}", failure.detail), remedy);
     }
 }

@@ -2,11 +2,14 @@
 
 mod aws;
 mod bucket;
+mod environment;
 mod event_pattern;
 mod event_source;
 mod function;
 mod google;
 mod mappings;
+mod news;
+mod notification;
 mod policy;
 mod queue;
 mod rules;

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::bucket::Way;
+use super::news::{self, Sender};
 use super::wildcard::is_like;
 use crate::entry::doctor::facts::{Facts, QueueSettings};
 use crate::entry::doctor::finding::{Finding, Findings, Hop};
@@ -22,7 +22,7 @@ enum Answer {
 }
 
 /// Who wants to send.
-struct Sender<'a> {
+struct Asking<'a> {
     service: &'static str,
     source_arn: Option<String>,
     account: Option<&'a str>,
@@ -31,15 +31,14 @@ struct Sender<'a> {
 pub(super) fn judge(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
     let mut findings = Findings::of(Hop::QueuePolicy, &queue.arn);
     let statements = statements(queue.policy.as_deref());
-    // Bucket and queue are taken to be in one account: ours, or else the one that the queue's ARN names.
-    let account = facts.aws.seen().map(|aws| aws.account.as_str()).or_else(|| queue.arn.split(':').nth(4));
+    let account = account(facts, &queue.arn);
     let mut admitted = Vec::new();
-    for (way, source) in super::bucket::ways_to(facts, &queue.arn) {
-        let service = way.service();
+    for (sender, source) in news::senders_to(facts, &queue.arn) {
+        let service = sender.service();
         // The ARN of a rule that could not be read is not known, so it cannot be held against a condition.
-        let source_arn = (way != Way::EventBridge || source.starts_with("arn:")).then(|| source.clone());
-        let sender = Sender { service, source_arn, account };
-        match may_send(&statements, &sender, &queue.arn) {
+        let source_arn = (sender != Sender::Rule || source.starts_with("arn:")).then(|| source.clone());
+        let asking = Asking { service, source_arn, account };
+        match may_send(&statements, &asking, &queue.arn) {
             Answer::Yes => admitted.push(format!("{service} for {source}")),
             Answer::No => findings.fail(
                 "doctor.queue_policy",
@@ -73,19 +72,47 @@ pub(super) fn judge(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
     findings.or_fine(fine)
 }
 
+/// Whether a queue's policy lets a topic in, or may.
+pub(super) fn admits_topic(facts: &Facts, queue_arn: &str, topic_arn: &str) -> bool {
+    let settings = facts.queues.each().filter_map(|queue| queue.settings.seen());
+    let Some(queue) = settings.into_iter().find(|settings| settings.arn == queue_arn) else { return false };
+    let asking = Asking {
+        service: Sender::Topic.service(),
+        source_arn: Some(topic_arn.to_owned()),
+        account: account(facts, queue_arn),
+    };
+    match may_send(&statements(queue.policy.as_deref()), &asking, queue_arn) {
+        Answer::Yes | Answer::Unclear => true,
+        Answer::No | Answer::Denied => false,
+    }
+}
+
+/// What lets a topic in.
+pub(super) fn add_topic(queue_arn: &str, topic_arn: &str) -> String {
+    format!("add to the queue's policy: {}", statement(Sender::Topic.service(), topic_arn, queue_arn, None))
+}
+
+/// Bucket and queue are taken to be in one account: ours, or else the one that the queue's ARN names.
+fn account<'a>(facts: &'a Facts, queue_arn: &'a str) -> Option<&'a str> {
+    facts.aws.seen().map(|aws| aws.account.as_str()).or_else(|| queue_arn.split(':').nth(4))
+}
+
 fn remedy(service: &str, source: &str, queue_arn: &str, account: Option<&str>) -> String {
     // The rule's name is not known where rules could not be read.
     let source = if source.starts_with("arn:") { source } else { "ARN_OF_THE_RULE" };
+    format!("Add to the queue's policy: {}", statement(service, source, queue_arn, account))
+}
+
+fn statement(service: &str, source: &str, queue_arn: &str, account: Option<&str>) -> Value {
     let mut condition = json!({ "ArnLike": { "aws:SourceArn": source } });
     // A bucket's ARN names no account; those of a topic and a rule do.
-    if service == Way::Direct.service() {
+    if service == Sender::Bucket.service() {
         condition["StringEquals"] = json!({ "aws:SourceAccount": account.unwrap_or("ACCOUNT") });
     }
-    let statement = json!({
+    json!({
         "Effect": "Allow", "Principal": { "Service": service }, "Action": "sqs:SendMessage", "Resource": queue_arn,
         "Condition": condition,
-    });
-    format!("Add to the queue's policy: {statement}")
+    })
 }
 
 fn statements(policy: Option<&str>) -> Vec<Value> {
@@ -97,10 +124,10 @@ fn statements(policy: Option<&str>) -> Vec<Value> {
     }
 }
 
-fn may_send(statements: &[Value], sender: &Sender<'_>, queue_arn: &str) -> Answer {
+fn may_send(statements: &[Value], asking: &Asking<'_>, queue_arn: &str) -> Answer {
     let of_effect = |effect: &str| -> Vec<Answer> {
         let of_it = statements.iter().filter(|statement| text(statement, "Effect") == effect);
-        of_it.map(|statement| applies(statement, sender, queue_arn)).collect()
+        of_it.map(|statement| applies(statement, asking, queue_arn)).collect()
     };
     let (allowed, denied) = (of_effect("Allow"), of_effect("Deny"));
     if denied.contains(&Answer::Yes) {
@@ -115,17 +142,17 @@ fn may_send(statements: &[Value], sender: &Sender<'_>, queue_arn: &str) -> Answe
 }
 
 /// Whether a statement is about this sender sending to this queue.
-fn applies(statement: &Value, sender: &Sender<'_>, queue_arn: &str) -> Answer {
+fn applies(statement: &Value, asking: &Asking<'_>, queue_arn: &str) -> Answer {
     if ["NotPrincipal", "NotAction", "NotResource"].iter().any(|element| statement.get(element).is_some()) {
         return Answer::Unclear;
     }
     let actions = texts(statement.get("Action"));
     let sends = actions.iter().any(|action| is_like(&action.to_ascii_lowercase(), "sqs:sendmessage"));
     let here = texts(statement.get("Resource")).iter().any(|resource| is_like(resource, queue_arn));
-    if !sends || !here || !is_principal(statement, sender.service) {
+    if !sends || !here || !is_principal(statement, asking.service) {
         return Answer::No;
     }
-    conditions(statement.get("Condition"), sender)
+    conditions(statement.get("Condition"), asking)
 }
 
 fn is_principal(statement: &Value, service: &str) -> bool {
@@ -140,12 +167,12 @@ fn is_principal(statement: &Value, service: &str) -> bool {
 }
 
 /// All conditions have to hold. One that does not hold decides; one that is not understood leaves it open.
-fn conditions(conditions: Option<&Value>, sender: &Sender<'_>) -> Answer {
+fn conditions(conditions: Option<&Value>, asking: &Asking<'_>) -> Answer {
     let mut worst = Answer::Yes;
     let empty = serde_json::Map::new();
     for (operator, keys) in conditions.and_then(Value::as_object).unwrap_or(&empty) {
         for (key, wanted) in keys.as_object().unwrap_or(&empty) {
-            match condition(operator, &key.to_ascii_lowercase(), &texts(Some(wanted)), sender) {
+            match condition(operator, &key.to_ascii_lowercase(), &texts(Some(wanted)), asking) {
                 Answer::No | Answer::Denied => return Answer::No,
                 Answer::Unclear => worst = Answer::Unclear,
                 Answer::Yes => {}
@@ -155,10 +182,10 @@ fn conditions(conditions: Option<&Value>, sender: &Sender<'_>) -> Answer {
     worst
 }
 
-fn condition(operator: &str, key: &str, wanted: &[String], sender: &Sender<'_>) -> Answer {
+fn condition(operator: &str, key: &str, wanted: &[String], asking: &Asking<'_>) -> Answer {
     let actual = match key {
-        "aws:sourcearn" => sender.source_arn.as_deref(),
-        "aws:sourceaccount" => sender.account,
+        "aws:sourcearn" => asking.source_arn.as_deref(),
+        "aws:sourceaccount" => asking.account,
         // Services always call over TLS.
         "aws:securetransport" => Some("true"),
         _ => None,

@@ -81,6 +81,13 @@ fn queue_itself(facts: &Facts, queue: &QueueSettings) -> Vec<Finding> {
         );
         findings.warn("doctor.retention", message, set(&queue.arn, "MessageRetentionPeriod", "345600"));
     }
+    if queue.delay_secs > 0 {
+        let message = format!(
+            "every message is held back for {}, and every file waits as long",
+            span(queue.delay_secs)
+        );
+        findings.warn("doctor.delivery_delay", message, set(&queue.arn, "DelaySeconds", 0));
+    }
     if queue.kms_key.as_deref().is_some_and(|key| key.ends_with(KEY_OF_SQS)) {
         findings.fail(
             "doctor.queue_key",
@@ -163,6 +170,9 @@ fn dead_letters(queue: &QueueSeen, settings: &QueueSettings) -> Vec<Finding> {
     let Some(redrive) = &settings.redrive else {
         return vec![Finding::not_looked(Hop::DeadLetters, "", "the queue names none")];
     };
+    if redrive.dead_letter_arn == settings.arn {
+        return itself(settings);
+    }
     let dead = match &queue.dead_letters {
         Look::Seen(dead) => dead,
         Look::NotLooked(why) => {
@@ -195,6 +205,16 @@ fn dead_letters(queue: &QueueSeen, settings: &QueueSettings) -> Vec<Finding> {
         );
     }
     findings.or_fine(format!("empty, kept for {}", span(dead.retention_secs)))
+}
+
+fn itself(queue: &QueueSettings) -> Vec<Finding> {
+    let mut findings = Findings::of(Hop::DeadLetters, &queue.arn);
+    findings.fail(
+        "doctor.dead_letters_itself",
+        "the queue is its own dead-letter queue: what never loads goes round until it is deleted, unseen",
+        "Make a second standard queue, kept for 14 days, and name it in this queue's RedrivePolicy with maxReceiveCount 50.",
+    );
+    findings.or_fine("")
 }
 
 fn same_kind_and_place(

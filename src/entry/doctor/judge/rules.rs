@@ -1,7 +1,7 @@
 //! The rules of EventBridge, where a bucket's news take that way.
 
 use super::event_pattern::{Match, takes};
-use crate::entry::doctor::facts::{Facts, Look, QueueSeen, Rule};
+use crate::entry::doctor::facts::{Facts, Failure, Look, QueueSeen, Rule};
 use crate::entry::doctor::finding::{Finding, Findings, Hop};
 
 /// A file of each kind that DMS writes, below a table's folder. Two lanes take them apart by their names.
@@ -11,58 +11,88 @@ const FILES: [(&str, &str); 3] = [
     ("changes", "20221201-093015123.parquet"),
 ];
 
-/// The sources by which EventBridge sends news of a bucket to a queue: the ARN of each rule that is for it. Where the rules
-/// were not seen, words that are no ARN.
-pub(super) fn of_queue<'a>(
-    facts: &'a Facts,
-    queue_arn: &'a str,
-    bucket: &'a str,
-) -> Box<dyn Iterator<Item = String> + 'a> {
+/// What the rules that lead to queues of ours make of the news of a prefix.
+pub(super) enum Verdict {
+    /// They were not seen, and why.
+    NotLooked(String),
+    /// They could not be seen.
+    Failed(Failure),
+    /// They were seen.
+    Seen {
+        /// Kinds of files that no enabled rule takes.
+        missing: Vec<&'static str>,
+        /// Kinds of files of which it cannot be said.
+        unclear: Vec<&'static str>,
+    },
+}
+
+impl Verdict {
+    /// Every kind of file comes to a queue of ours.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self, Self::Seen { missing, unclear } if missing.is_empty() && unclear.is_empty())
+    }
+
+    /// No file does.
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Seen { missing, .. } if missing.len() == FILES.len())
+    }
+}
+
+/// The ARN of each rule that sends news of a prefix to a queue. Where the rules were not seen, words that are no ARN.
+pub(super) fn of_queue(facts: &Facts, queue_arn: &str, bucket: &str, prefix: &str) -> Vec<String> {
     let is_it = |queue: &&QueueSeen| queue.settings.seen().is_some_and(|settings| settings.arn == queue_arn);
     let Some(Look::Seen(rules)) = facts.queues.each().find(is_it).map(|queue| &queue.rules) else {
-        return Box::new(std::iter::once(format!("the news of {bucket}")));
+        return vec![format!("the news of {bucket}")];
     };
-    let is_for = move |rule: &&Rule| {
-        FILES
-            .iter()
-            .any(|(_, file)| takes(&rule.pattern, bucket, &format!("schema/table/{file}")) != Match::No)
+    let is_for = |rule: &&Rule| {
+        FILES.iter().any(|(_, file)| takes(&rule.pattern, bucket, &key(prefix, file)) != Match::No)
     };
-    Box::new(rules.iter().filter(is_for).map(|rule| rule.arn.clone()))
+    rules.iter().filter(is_for).map(|rule| rule.arn.clone()).collect()
+}
+
+fn key(prefix: &str, file: &str) -> String {
+    format!("{prefix}schema/table/{file}")
+}
+
+/// Holds the rules of all queues against every kind of file.
+pub(super) fn verdict(facts: &Facts, bucket: &str, prefix: &str) -> Verdict {
+    let rules = || facts.queues.each().flat_map(|queue| queue.rules.each());
+    let matches = |file: &str| {
+        let key = key(prefix, file);
+        let enabled = rules().filter(|rule| rule.state.starts_with("ENABLED"));
+        enabled.map(|rule| takes(&rule.pattern, bucket, &key)).collect::<Vec<_>>()
+    };
+    let (mut missing, mut unclear) = (Vec::new(), Vec::new());
+    for (kind, file) in FILES {
+        let matches = matches(file);
+        if matches.contains(&Match::Yes) {
+            continue;
+        }
+        if matches.contains(&Match::Unclear) { &mut unclear } else { &mut missing }.push(kind);
+    }
+    // A rule that was not seen may take what those that were do not.
+    let unseen = facts.queues.each().find_map(|queue| match &queue.rules {
+        Look::Seen(_) => None,
+        Look::Failed(failure) => Some(Verdict::Failed(failure.clone())),
+        Look::NotLooked(why) => Some(Verdict::NotLooked(why.clone())),
+    });
+    match unseen {
+        Some(unseen) if !missing.is_empty() => unseen,
+        Some(_) | None => Verdict::Seen { missing, unclear },
+    }
 }
 
 /// Whether the news of a prefix come to a queue of ours, for every kind of file.
-pub(super) fn judge(facts: &Facts, bucket: &str, prefix: &str, address: &str) -> Vec<Finding> {
-    let mut rules = Vec::new();
-    for queue in facts.queues.each() {
-        match &queue.rules {
-            Look::Seen(seen) => rules.extend(seen),
-            Look::Failed(failure) => {
-                let allow = "Let your AWS identity events:ListRuleNamesByTarget and events:DescribeRule.";
-                return vec![Finding::failed(Hop::Notification, address, failure, allow, allow)];
-            }
-            Look::NotLooked(why) => return vec![Finding::not_looked(Hop::Notification, address, why)],
+pub(super) fn judge(verdict: Verdict, bucket: &str, prefix: &str, address: &str) -> Vec<Finding> {
+    let (missing, unclear) = match verdict {
+        Verdict::Seen { missing, unclear } => (missing.join(", "), unclear.join(", ")),
+        Verdict::NotLooked(why) => return vec![Finding::not_looked(Hop::Notification, address, &why)],
+        Verdict::Failed(failure) => {
+            let allow = "Let your AWS identity events:ListRuleNamesByTarget and events:DescribeRule.";
+            return vec![Finding::failed(Hop::Notification, address, &failure, allow, allow)];
         }
-    }
-    if facts.queues.seen().is_none() {
-        return vec![Finding::not_looked(
-            Hop::Notification,
-            address,
-            "no queue is known that its rules should name",
-        )];
-    }
+    };
     let mut findings = Findings::of(Hop::Notification, address);
-    let of_file = |file: &str| {
-        let key = format!("{prefix}schema/table/{file}");
-        let enabled = rules.iter().filter(|rule| rule.state.starts_with("ENABLED"));
-        enabled.map(|rule| takes(&rule.pattern, bucket, &key)).collect::<Vec<_>>()
-    };
-    let found: Vec<(&str, Vec<Match>)> = FILES.iter().map(|(kind, file)| (*kind, of_file(file))).collect();
-    let kinds = |wanted: fn(&[Match]) -> bool| {
-        let kinds = found.iter().filter(|(_, matches)| wanted(matches)).map(|(kind, _)| *kind);
-        kinds.collect::<Vec<_>>().join(", ")
-    };
-    let missing = kinds(|matches| !matches.contains(&Match::Yes) && !matches.contains(&Match::Unclear));
-    let unclear = kinds(|matches| !matches.contains(&Match::Yes) && matches.contains(&Match::Unclear));
     if !missing.is_empty() {
         findings.fail(
             "doctor.rule_missing",

@@ -9,10 +9,12 @@ use bytes::Bytes;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{NO_MAPPINGS, clock_seen};
+use super::NO_MAPPINGS;
+use super::dates::clock_seen;
 use crate::cloud::clock::SystemClock;
 use crate::cloud::google::BigQuery;
 use crate::cloud::google::rest::{Rest, RestAnswer};
+use crate::cloud::google::sign_in::SignInError;
 use crate::cloud::{CallError, Clock, Deadline, Inserted, Objects, Warehouse, aws};
 use crate::config::Config;
 use crate::entry::assemble;
@@ -84,8 +86,11 @@ impl Google {
             };
             let answer = self.get_dataset(&dataset).await;
             google = better(google, self.reached(&answer, clocks));
-            if let Look::Failed(_) = google {
-                return (google, Look::NotLooked("BigQuery does not let us in".to_owned()));
+            if let Look::Failed(failure) = &google {
+                let is_closed = failure.kind == FailureKind::Denied;
+                let why =
+                    if is_closed { "BigQuery does not let us in" } else { "BigQuery cannot be reached" };
+                return (google, not_looked_at(why));
             }
             let settings: Look<DatasetSettings> =
                 answer.map_err(|error| call_failure(&error)).and_then(|answer| settings(&answer)).into();
@@ -108,7 +113,7 @@ impl Google {
     ) -> Look<GoogleSeen> {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(error) => return Look::Failed(call_failure(error)),
+            Err(error) => return Look::Failed(self.not_reached(error)),
         };
         if !clocks.iter().any(|clock| clock.of == "Google") {
             clocks.extend(clock_seen("Google", answer.date.as_deref(), SystemClock.unix_ms()));
@@ -118,6 +123,23 @@ impl Google {
         }
         let address = self.rest.address().to_string();
         Look::Seen(GoogleSeen { address, anonymous: self.rest.is_anonymous() })
+    }
+
+    /// Why there was no answer, or nothing to ask with.
+    fn not_reached(&self, error: &CallError) -> Failure {
+        if let Some(error) = self.rest.sign_in_failure() {
+            return sign_in_failure(&error);
+        }
+        let address = self.rest.address().as_str().trim_end_matches('/');
+        let remedy = if self.rest.is_anonymous() {
+            format!(
+                "See that something answers at {address}, which BIGQUERY_EMULATOR_HOST names; or take that out."
+            )
+        } else {
+            format!("See that this machine reaches {address}: name resolution, HTTPS_PROXY and NO_PROXY.")
+        };
+        let detail = format!("no usable answer from {address}: {}", Chain(error));
+        Failure { kind: FailureKind::Unreachable, detail, remedy: Some(remedy) }
     }
 
     async fn write(&self, dataset: &Named, settings: &Look<DatasetSettings>, write: bool) -> Look<Written> {
@@ -135,7 +157,9 @@ impl Google {
         let made = self.make_table(dataset, &name).await;
         steps.push(step(WriteStep::MakeTable, &made));
         // A table may have been made although no answer came.
-        let is_refused = matches!(&made, Err(failure) if failure.kind != FailureKind::Unreachable);
+        let is_refused = made.as_ref().is_err_and(|failure| {
+            !matches!(failure.kind, FailureKind::Unreachable | FailureKind::Unavailable)
+        });
         if made.is_ok() {
             self.load_row(dataset, &name, location, &mut steps).await;
         }
@@ -170,14 +194,13 @@ impl Google {
         let inserted = match self.warehouse.insert(&job, Arc::clone(&self.objects), deadline).await {
             Ok(Inserted::Created(_) | Inserted::Exists) => Ok(()),
             Err(crate::cloud::InsertError::Call(error)) => Err(call_failure(&error)),
-            Err(error) => Err(Failure { kind: FailureKind::Refused, detail: Chain(&error).to_string() }),
+            Err(error) => Err(Failure::new(FailureKind::Refused, Chain(&error).to_string())),
         };
         steps.push(step(WriteStep::InsertJob, &inserted));
         if inserted.is_err() {
             return;
         }
         loop {
-            let refused = |detail: String| Failure { kind: FailureKind::Refused, detail };
             let state = match self.warehouse.get_job(&job.job, deadline).await {
                 Ok(Some(record)) => record.state,
                 // The index lags.
@@ -186,9 +209,13 @@ impl Google {
             };
             let ended = match state {
                 JobState::Succeeded => Ok(()),
-                JobState::Failed(failure) => Err(refused(format!("{}: {}", failure.reason, failure.message))),
+                JobState::Failed(failure) => {
+                    let kind = kind_of_reason(&failure.reason).unwrap_or(FailureKind::Refused);
+                    Err(Failure::new(kind, format!("{}: {}", failure.reason, failure.message)))
+                }
                 JobState::Pending | JobState::Running if deadline.left(&SystemClock).is_zero() => {
-                    Err(refused(format!("the job is not done after {} s", LOAD_PATIENCE.as_secs())))
+                    let detail = format!("the job is not done after {} s", LOAD_PATIENCE.as_secs());
+                    Err(Failure::new(FailureKind::Unavailable, detail))
                 }
                 JobState::Pending | JobState::Running => {
                     SystemClock.sleep(LOOK_PAUSE).await;
@@ -251,28 +278,62 @@ fn accepted(answer: RestAnswer) -> Result<(), Failure> {
     if answer.is_success() { Ok(()) } else { Err(answer_failure(&answer)) }
 }
 
-fn answer_failure(answer: &RestAnswer) -> Failure {
-    let kind = match answer.status {
-        401 | 403 => FailureKind::Denied,
-        404 => FailureKind::Missing,
-        500..=599 => FailureKind::Unreachable,
-        _ => FailureKind::Refused,
-    };
-    Failure { kind, detail: answer.refusal.clone().unwrap_or_else(|| answer.status.to_string()) }
+/// The reasons of BigQuery that say more than a status
+/// (<https://cloud.google.com/bigquery/docs/error-messages>).
+fn kind_of_reason(reason: &str) -> Option<FailureKind> {
+    match reason {
+        "accessDenied" => Some(FailureKind::Denied),
+        "backendError"
+        | "internalError"
+        | "jobBackendError"
+        | "jobInternalError"
+        | "rateLimitExceeded"
+        | "jobRateLimitExceeded"
+        | "tableUnavailable" => Some(FailureKind::Unavailable),
+        "quotaExceeded" => Some(FailureKind::Refused),
+        _ => None,
+    }
 }
 
+fn answer_failure(answer: &RestAnswer) -> Failure {
+    let of_status = match answer.status {
+        401 | 403 => FailureKind::Denied,
+        404 => FailureKind::Missing,
+        429 | 500..=599 => FailureKind::Unavailable,
+        _ => FailureKind::Refused,
+    };
+    let kind = kind_of_reason(&answer.reason).unwrap_or(of_status);
+    Failure::new(kind, answer.refusal.clone().unwrap_or_else(|| answer.status.to_string()))
+}
+
+/// Of calls that are made once BigQuery has answered: what then has no answer is BigQuery's.
 fn call_failure(error: &CallError) -> Failure {
     let kind = match error {
         CallError::Denied { .. } => FailureKind::Denied,
         CallError::NotFound { .. } => FailureKind::Missing,
-        CallError::NotSent { .. }
-        | CallError::Unavailable { .. }
-        | CallError::Unanswered { .. }
-        | CallError::Throttled { .. }
-        | CallError::OutOfTime { .. } => FailureKind::Unreachable,
+        CallError::NotSent { .. } | CallError::OutOfTime { .. } => FailureKind::Unreachable,
+        CallError::Unavailable { .. } | CallError::Unanswered { .. } | CallError::Throttled { .. } => {
+            FailureKind::Unavailable
+        }
         CallError::QuotaExceeded { .. } | CallError::Rejected { .. } => FailureKind::Refused,
     };
-    Failure { kind, detail: Chain(error).to_string() }
+    Failure::new(kind, Chain(error).to_string())
+}
+
+/// A person who has no credentials, or a file that is none, is told how a person signs in; all else is the sign-in's to say.
+fn sign_in_failure(error: &SignInError) -> Failure {
+    let (kind, remedy) = match error {
+        SignInError::NoCredentials | SignInError::BadFile { .. } => (FailureKind::Denied, None),
+        SignInError::NoAwsCredentials { .. } | SignInError::Refused { .. } => {
+            (FailureKind::Denied, Some(error.remedy()))
+        }
+        SignInError::Unreachable { .. } | SignInError::Slow { .. } => {
+            (FailureKind::Unreachable, Some(error.remedy()))
+        }
+        SignInError::Broken { .. } => (FailureKind::Refused, Some(error.remedy())),
+    };
+    let detail = format!("{}: {error}", error.code());
+    Failure { kind, detail, remedy: remedy.map(str::to_owned) }
 }
 
 fn step(step: WriteStep, done: &Result<(), Failure>) -> Step {

@@ -1,21 +1,27 @@
 //! Looks at a deployment: every call that doctor makes. Nothing is changed but one table of its own in each dataset, which
 //! is deleted at the end and would go by itself within the hour.
 
+mod answers;
 mod aws;
+mod dates;
+mod failures;
 mod google;
 
 use std::collections::BTreeMap;
 
 use super::DoctorArgs;
 use super::facts::{
-    BucketSeen, ClockSeen, Facts, Failure, FailureKind, FunctionSeen, Look, MappingsSeen, QueueSeen,
+    Account, BucketSeen, Facts, Failure, FailureKind, FunctionSeen, Look, MappingsSeen, QueueSeen,
 };
 use crate::config::{Config, MappingsLocation, names};
 use crate::entry::assemble;
-use crate::route::Mappings;
+use crate::outcome::record::Chain;
+use crate::route::{MappingFile, Mappings};
 
 /// Why nothing of AWS is asked for.
 const NO_AWS: &str = "there are no AWS credentials";
+/// The same, where another try would take as long and say the same.
+const AWS_OUT_OF_REACH: &str = "AWS cannot be reached";
 /// Why nothing that a mapping names is looked at.
 const NO_MAPPINGS: &str = "there are no mappings to go by";
 
@@ -27,64 +33,87 @@ pub(super) async fn look(args: &DoctorArgs, config: &Config) -> anyhow::Result<F
     let mut clocks = Vec::new();
     let aws = aws::Aws::new().await;
     let account = aws.account(&mut clocks).await;
-    let signed_in = !matches!(&account, Look::Failed(failure) if failure.kind == FailureKind::Denied);
-    let functions = match (args.functions.is_empty(), signed_in) {
+    let closed = closed(&account);
+    let functions = match (args.functions.is_empty(), closed) {
         (true, _) => Look::NotLooked("no --function was named".to_owned()),
-        (_, false) => Look::NotLooked(NO_AWS.to_owned()),
-        (false, true) => Look::Seen(aws.functions(&args.functions).await),
+        (false, Some(why)) => Look::NotLooked(why.to_owned()),
+        (false, None) => Look::Seen(aws.functions(&args.functions).await),
     };
-    let (mappings, seen) = read_mappings(config, &functions).await;
+    let (mappings, seen) = read_mappings(config, &aws, closed, &functions).await;
     let google = google::Google::new(config, aws.config()).await?;
     let google = google.look(mappings.as_ref(), !args.no_write, &mut clocks);
     let (queues, buckets, (google, datasets)) = tokio::join!(
-        queues(&aws, signed_in, args, &functions),
-        buckets(&aws, signed_in, mappings.as_ref()),
+        queues(&aws, closed, args, &functions),
+        buckets(&aws, closed, mappings.as_ref()),
         google
     );
-    Ok(Facts { mappings: seen, aws: account, functions, queues, buckets, google, datasets, clocks })
+    let nothing_named = args.functions.is_empty() && args.queues.is_empty();
+    Ok(Facts {
+        mappings: seen,
+        aws: account,
+        functions,
+        queues,
+        buckets,
+        google,
+        datasets,
+        clocks,
+        nothing_named,
+    })
+}
+
+/// Why AWS is not asked for more, if it is not.
+fn closed(account: &Look<Account>) -> Option<&'static str> {
+    match account {
+        Look::Failed(failure) => match failure.kind {
+            FailureKind::Denied => Some(NO_AWS),
+            FailureKind::Unreachable => Some(AWS_OUT_OF_REACH),
+            FailureKind::Missing | FailureKind::Unavailable | FailureKind::Refused => None,
+        },
+        Look::Seen(_) | Look::NotLooked(_) => None,
+    }
 }
 
 async fn queues(
     aws: &aws::Aws,
-    signed_in: bool,
+    closed: Option<&str>,
     args: &DoctorArgs,
     functions: &Look<Vec<FunctionSeen>>,
 ) -> Look<Vec<QueueSeen>> {
-    match (signed_in, aws::queues_of(&args.queues, functions)) {
-        (false, _) => Look::NotLooked(NO_AWS.to_owned()),
-        (true, queues) if queues.is_empty() => {
+    match (closed, aws::queues_of(&args.queues, functions)) {
+        (Some(why), _) => Look::NotLooked(why.to_owned()),
+        (None, queues) if queues.is_empty() => {
             Look::NotLooked("no --queue was named, and no --function that takes from one".to_owned())
         }
-        (true, queues) => Look::Seen(aws.queues(&queues).await),
+        (None, queues) => Look::Seen(aws.queues(&queues).await),
     }
 }
 
-async fn buckets(aws: &aws::Aws, signed_in: bool, mappings: Option<&Mappings>) -> Look<Vec<BucketSeen>> {
-    match mappings {
-        None => Look::NotLooked(NO_MAPPINGS.to_owned()),
-        Some(_) if !signed_in => Look::NotLooked(NO_AWS.to_owned()),
-        Some(mappings) => Look::Seen(aws.buckets(&prefixes(mappings)).await),
+async fn buckets(aws: &aws::Aws, closed: Option<&str>, mappings: Option<&Mappings>) -> Look<Vec<BucketSeen>> {
+    match (mappings, closed) {
+        (None, _) => Look::NotLooked(NO_MAPPINGS.to_owned()),
+        (Some(_), Some(why)) => Look::NotLooked(why.to_owned()),
+        (Some(mappings), None) => Look::Seen(aws.buckets(&prefixes(mappings)).await),
     }
 }
 
 /// The mappings that the function reads, or those that we would.
 async fn read_mappings(
     config: &Config,
+    aws: &aws::Aws,
+    closed: Option<&str>,
     functions: &Look<Vec<FunctionSeen>>,
 ) -> (Option<Mappings>, Look<MappingsSeen>) {
-    let published = functions.each().find_map(published_mappings);
-    let place = published.unwrap_or_else(|| config.mappings.clone());
+    let of_functions: Vec<MappingsLocation> = functions.each().filter_map(mappings_of).collect();
+    let published = of_functions.iter().find(|location| matches!(location, MappingsLocation::S3(_)));
+    let place = published.unwrap_or(&config.mappings);
+    let others_are_packaged =
+        of_functions.iter().any(|location| matches!(location, MappingsLocation::Local(_)));
     let location = place.to_string();
-    let files = match assemble::read_mappings_at(&place).await {
-        Ok(files) => files,
-        Err(error) => {
-            let failure = Failure { kind: FailureKind::Refused, detail: error.in_words() };
-            return (None, Look::Failed(failure));
-        }
+    let files = match mapping_files(place, aws, closed).await {
+        Look::Seen(files) => files,
+        Look::Failed(failure) => return (None, Look::Failed(failure)),
+        Look::NotLooked(why) => return (None, Look::NotLooked(why)),
     };
-    let others_are_packaged = functions
-        .each()
-        .any(|function| function.settings.seen().is_some() && published_mappings(function).is_none());
     let (file_count, problems, warnings) = (files.len(), Vec::new(), Vec::new());
     let mut seen = MappingsSeen { location, others_are_packaged, file_count, problems, warnings };
     match Mappings::parse(files) {
@@ -105,10 +134,35 @@ async fn read_mappings(
     }
 }
 
-/// Where a function reads its mappings, if that is in S3. What is in its package cannot be seen from here.
-fn published_mappings(function: &FunctionSeen) -> Option<MappingsLocation> {
-    let location = function.settings.seen()?.environment.get(names::MAPPINGS)?;
-    MappingsLocation::parse(location).ok().filter(|location| matches!(location, MappingsLocation::S3(_)))
+async fn mapping_files(
+    place: &MappingsLocation,
+    aws: &aws::Aws,
+    closed: Option<&str>,
+) -> Look<Vec<MappingFile>> {
+    if let MappingsLocation::S3(folder) = place {
+        if let Some(why) = closed {
+            return Look::NotLooked(why.to_owned());
+        }
+        // A bucket that is missing, closed or elsewhere is told as such.
+        if let Look::Failed(failure) = aws.prefix(folder.bucket(), folder.prefix()).await.listing {
+            let detail = format!("{folder} cannot be read: {}", failure.detail);
+            return Look::Failed(Failure { detail, ..failure });
+        }
+    }
+    let files = assemble::read_mappings_at(place).await.map_err(|error| Failure {
+        kind: FailureKind::Refused,
+        detail: Chain(&error).to_string(),
+        remedy: Some(error.remedy()),
+    });
+    files.into()
+}
+
+/// Where a function reads its mappings: in S3, or in its package, which cannot be seen from here. `None` if its settings
+/// were not seen, or it cannot read what they say.
+fn mappings_of(function: &FunctionSeen) -> Option<MappingsLocation> {
+    let settings = function.settings.seen()?;
+    let named = settings.environment.get(names::MAPPINGS).filter(|named| !named.is_empty());
+    MappingsLocation::parse(named.map_or("", String::as_str)).ok()
 }
 
 /// The prefixes that mappings name, by bucket.
@@ -120,11 +174,4 @@ fn prefixes(mappings: &Mappings) -> BTreeMap<String, Vec<String>> {
         prefixes.entry(landing.bucket().to_owned()).or_default().push(prefix);
     }
     prefixes
-}
-
-/// Compares a server's `Date` with our clock when its answer came.
-fn clock_seen(of: &str, date: Option<&str>, our_unix_ms: u64) -> Option<ClockSeen> {
-    let theirs = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date?.trim()).ok()?;
-    let ours = i64::try_from(our_unix_ms / 1_000).ok()?;
-    Some(ClockSeen { of: of.to_owned(), ahead_secs: ours - theirs.as_second() })
 }
