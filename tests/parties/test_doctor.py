@@ -9,6 +9,7 @@ import io
 import json
 import os
 import subprocess
+import threading
 import time
 import uuid
 import zipfile
@@ -62,14 +63,19 @@ class Deployment:
         self.make_bucket()
         self.make_function()
 
-    def write_mapping(self, **destination: str) -> None:
+    def write_mapping(self, folder: str = "dms", **destination: str) -> None:
         (self.folder / "mappings").mkdir(exist_ok=True)
         mapping = {
-            "source": {"bucket": self.bucket, "bucket_folder": "dms"},
+            "source": {"bucket": self.bucket, "bucket_folder": folder},
             "destination": {"project": "acme-dw", "location": "asia-northeast3", "dataset": "casino_a"} | destination,
             "tables": [{"schema": "game", "table": "player"}],
         }
         (self.folder / "mappings/landing.json").write_text(json.dumps(mapping))
+
+    def publish_garbage(self) -> None:
+        self.cloud.s3.put_object(Bucket=self.bucket, Key="published/CURRENT", Body=b"garbage")
+        published = f"s3://{self.bucket}/published"
+        self.set_function(Environment={"Variables": self.variables(DMS2BQ_MAPPINGS=published)})
 
     def make_queues(self) -> None:
         self.dead = self.cloud.create_queue(f"dead-{self.name}", MessageRetentionPeriod="1209600")
@@ -352,7 +358,6 @@ BAD_STATES = {
         ["doctor.concurrency_unbounded"], WARNINGS, "MaximumConcurrency=10",
     ),
     "a short time-out": (lambda it: it.set_function(Timeout=30), ["doctor.function_timeout"], WARNINGS, "--timeout 120"),
-    "little memory": (lambda it: it.set_function(MemorySize=128), ["doctor.function_memory"], WARNINGS, "512"),
     "no way to sign in to Google": (
         lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_GOOGLE_PROVIDER="")}),
         ["doctor.function_no_google"], ERROR, "DMS2BQ_GOOGLE_PROVIDER",
@@ -360,6 +365,51 @@ BAD_STATES = {
     "an emulator for a function": (
         lambda it: it.set_function(Environment={"Variables": it.variables(BIGQUERY_EMULATOR_HOST="http://10.0.0.1")}),
         ["doctor.function_emulator"], ERROR, "Remove BIGQUERY_EMULATOR_HOST",
+    ),
+    "a provider that is none": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_GOOGLE_PROVIDER="banana")}),
+        ["doctor.variable_refused"], ERROR, "workloadIdentityPools/POOL/providers/PROVIDER",
+    ),
+    "a service account that is none": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_GOOGLE_SERVICE_ACCOUNT="not-an-account")}),
+        ["doctor.variable_refused"], ERROR, "e-mail address",
+    ),
+    "mappings in no bucket": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_MAPPINGS="s3://")}),
+        ["doctor.variable_refused"], ERROR, "s3://bucket/prefix",
+    ),
+    "a variable that is misspelt": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_MAPPING="s3://acme/mappings")}),
+        ["doctor.variable_unknown"], WARNINGS, "DMS2BQ_MAPPINGS",
+    ),
+    "a log level without metrics": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(RUST_LOG="error")}),
+        ["doctor.log_level"], WARNINGS, "RUST_LOG=info",
+    ),
+    "a delivery delay": (
+        lambda it: it.set_queue(DelaySeconds="900"), ["doctor.delivery_delay"], WARNINGS, '"DelaySeconds":"0"',
+    ),
+    "published mappings that are not there": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_MAPPINGS=f"s3://{it.bucket}/nothing")}),
+        ["doctor.mappings_unreadable"], ERROR, "dms2bq publish",
+    ),
+    "published mappings whose pointer is garbage": (
+        lambda it: it.publish_garbage(), ["doctor.mappings_unreadable"], ERROR, "publish again",
+    ),
+    "published mappings in a bucket that is not there": (
+        lambda it: it.set_function(Environment={"Variables": it.variables(DMS2BQ_MAPPINGS=f"s3://no-{it.bucket}/mappings")}),
+        ["doctor.missing"], ERROR, "no such bucket",
+    ),
+    "a notification whose prefix is misspelt": (
+        lambda it: it.notify(prefix="dsm/"), ["doctor.notification_missing"], ERROR, "Set the prefix of that notification to dms/",
+    ),
+    "a mapping whose prefix is misspelt": (
+        lambda it: it.write_mapping(folder="dsm"),
+        ["doctor.prefix_empty", "doctor.notification_missing"], ERROR, "bucket_folder",
+    ),
+    "one environment reserved": (
+        lambda it: it.lambda_.put_function_concurrency(FunctionName=it.function, ReservedConcurrentExecutions=1),
+        ["doctor.concurrency_reserved"], WARNINGS, "put-function-concurrency",
     ),
     "a function that reserves nothing": (
         lambda it: it.lambda_.put_function_concurrency(FunctionName=it.function, ReservedConcurrentExecutions=0),
@@ -388,19 +438,32 @@ def test_each_bad_state_is_found_and_nothing_else(deployment, state):
     told = deployment.doctor()
     assert [problem["code"] for problem in told.problems] == codes, told.problems
     assert told.exit_code == exit_code
-    assert remedy in told.problems[0]["remedy"]
+    assert remedy in told.problems[-1]["remedy"]
     assert deployment.tables() == []
+
+
+def events(it: Deployment):
+    return boto3.client(
+        "events", endpoint_url=it.cloud.url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+    )
 
 
 def by_event_bridge(it: Deployment, pattern: dict) -> None:
     """The news take the way by EventBridge instead."""
     it.put_notifications({"EventBridgeConfiguration": {}})
-    events = boto3.client(
-        "events", endpoint_url=it.cloud.url, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
-    )
-    rule = events.put_rule(Name=it.function, EventPattern=json.dumps(pattern))["RuleArn"]
-    events.put_targets(Rule=it.function, Targets=[{"Id": "queue", "Arn": it.queue_arn}])
+    rule = events(it).put_rule(Name=it.function, EventPattern=json.dumps(pattern))["RuleArn"]
+    events(it).put_targets(Rule=it.function, Targets=[{"Id": "queue", "Arn": it.queue_arn}])
     it.admit(rule, "events.amazonaws.com")
+
+
+def test_a_topic_of_somebodys_is_not_taken_for_the_way_beside_event_bridge(deployment):
+    of_bucket = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [deployment.bucket]}}}
+    by_event_bridge(deployment, of_bucket)
+    audit = {"TopicArn": f"arn:aws:sns:us-east-1:{deployment.account}:audit", "Events": ["s3:ObjectCreated:*"]}
+    deployment.put_notifications({"EventBridgeConfiguration": {}, "TopicConfigurations": [audit]})
+    assert deployment.doctor().problems == []
+    events(deployment).remove_targets(Rule=deployment.function, Ids=["queue"])
+    assert [problem["code"] for problem in deployment.doctor().problems] == ["doctor.rule_missing"]
 
 
 def test_a_rule_of_event_bridge_is_read_and_held_against_the_files_of_dms(deployment):
@@ -461,13 +524,98 @@ def test_a_google_that_is_out_of_reach_is_told_within_its_time_out(deployment):
     assert told.exit_code == ERROR
 
 
-def test_an_aws_that_is_out_of_reach_is_told_hop_by_hop_and_soon(deployment):
-    started = time.monotonic()
+def test_an_aws_that_is_out_of_reach_is_told_once_with_its_address(deployment):
     told = deployment.doctor(AWS_ENDPOINT_URL="http://127.0.0.1:9")
-    assert {problem["code"] for problem in told.problems} == {"doctor.unreachable"}
-    assert {problem["hop"] for problem in told.problems} == {"aws", "function", "event_source", "bucket", "notification"}
+    [problem] = told.problems
+    assert (problem["hop"], problem["code"]) == ("aws", "doctor.unreachable")
+    assert "http://127.0.0.1:9" in problem["message"] and AWS["AWS_REGION"] in problem["message"]
+    assert "AWS_ENDPOINT_URL" in problem["remedy"]
+    not_looked = {finding["hop"]: finding["message"] for finding in told.findings if finding["level"] == "not_looked"}
+    assert set(not_looked) == {"bucket", "queue", "event_source", "function"}
+    assert all("AWS cannot be reached" in message for message in not_looked.values())
     assert {finding["level"] for finding in told.of("dataset")} == {"fine"}
+
+
+def test_an_aws_that_never_answers_is_given_up_within_its_time_out(deployment, ways):
+    hangs = threading.Event()
+    ways[0].rule = lambda _request, _forward: hangs.wait(60) and None
+    started = time.monotonic()
+    told = deployment.doctor()
+    hangs.set()
+    assert [(problem["hop"], problem["code"]) for problem in told.problems] == [("aws", "doctor.unreachable")]
     assert time.monotonic() - started < 30
+
+
+def test_an_address_that_is_not_awss_is_no_missing_function(deployment, ways):
+    ways[0].rule = lambda _request, _forward: Answer(404, {}, b"nothing here")
+    told = deployment.doctor()
+    assert [(problem["hop"], problem["code"]) for problem in told.problems] == [("aws", "doctor.unreachable")]
+
+
+def test_without_a_region_it_is_said_which_one_was_asked(deployment):
+    del deployment.environment["AWS_REGION"]
+    for region in ({}, {"AWS_REGION": ""}):
+        told = deployment.doctor(**region)
+        assert "us-east-1" in told.of("aws")[0]["message"] and "no AWS_REGION" in told.of("aws")[0]["message"]
+
+
+def test_half_a_key_is_told_as_such(deployment):
+    del deployment.environment["AWS_SECRET_ACCESS_KEY"]
+    told = deployment.doctor(AWS_EC2_METADATA_DISABLED="true")
+    [problem] = told.problems
+    assert "AWS_SECRET_ACCESS_KEY" in problem["message"] and "AWS_SECRET_ACCESS_KEY" in problem["remedy"]
+
+
+def test_a_bucket_of_another_region_names_the_region(deployment, ways):
+    def elsewhere(request, forward):
+        if request.method == "GET" and request.path.startswith(f"/{deployment.bucket}"):
+            body = b"<Error><Code>PermanentRedirect</Code><Message>Use the endpoint.</Message></Error>"
+            return Answer(301, {"Content-Type": "application/xml", "x-amz-bucket-region": "eu-south-2"}, body)
+        return active(request, forward)
+
+    ways[0].rule = elsewhere
+    told = deployment.doctor()
+    assert {(problem["hop"], problem["code"]) for problem in told.problems} == {
+        ("bucket", "doctor.refused"), ("notification", "doctor.refused"),
+    }  # fmt: skip
+    assert all("AWS_REGION=eu-south-2" in problem["remedy"] for problem in told.problems)
+
+
+def test_a_bigquery_that_fails_is_nothing_to_mend(deployment, ways):
+    ways[1].rule = refuse(503, "backendError", "GET", "/datasets/casino_a")
+    [problem] = deployment.doctor().problems
+    assert (problem["hop"], problem["code"]) == ("dataset", "doctor.unavailable")
+    assert problem["remedy"].startswith("Nothing to mend here")
+
+
+def test_a_credential_file_that_is_not_there_has_one_remedy(deployment):
+    del deployment.environment["BIGQUERY_EMULATOR_HOST"]
+    told = deployment.doctor(GOOGLE_APPLICATION_CREDENTIALS="/nowhere/key.json")
+    [problem] = told.problems
+    assert "/nowhere/key.json" in problem["message"] and "create-cred-config" not in problem["message"]
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in problem["remedy"]
+
+
+def test_a_credential_file_is_fine_if_it_may_be_in_the_package(deployment):
+    variables = deployment.variables(DMS2BQ_GOOGLE_PROVIDER="", GOOGLE_APPLICATION_CREDENTIALS="key.json")
+    deployment.set_function(Environment={"Variables": variables})
+    told = deployment.doctor()
+    assert told.problems == []
+    assert "key.json, if that is in its package" in told.of("function")[0]["message"]
+
+
+def test_somebody_elses_queue_is_not_taken_for_ours(deployment):
+    other = deployment.cloud.create_queue(f"other-{deployment.name}")
+    deployment.notify(queue_arn=deployment.cloud.attribute(other, "QueueArn"))
+    command = [PROGRAMS / "dms2bq", "doctor"]
+    done = subprocess.run(command, env=deployment.environment, capture_output=True, text=True, timeout=120)
+    lines = done.stdout.splitlines()
+    [notification] = [line for line in lines if "notification" in line]
+    assert notification.startswith("-") and f"other-{deployment.name}" in notification and "--queue" in notification
+    assert lines[-1].endswith("name the function with --function NAME.")
+    assert done.returncode == WARNINGS
+    [warning] = [line for line in lines if line.startswith("!")]
+    assert "[doctor.nothing_named]" in warning
 
 
 def test_a_function_that_takes_from_another_queue_is_found(deployment):

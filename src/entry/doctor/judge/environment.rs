@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::{EnvFilter, Targets};
 
 use crate::config::{Config, ConfigError, MappingsLocation, names};
 use crate::entry::doctor::facts::FunctionSettings;
@@ -122,9 +122,15 @@ fn own_files(config: &Config, findings: &mut Findings<'_>) {
         MappingsLocation::Local(path) => Some(path.as_path()),
         MappingsLocation::S3(_) => None,
     };
-    let files =
-        [(names::GOOGLE_CREDENTIALS, config.google_credentials.as_deref()), (names::MAPPINGS, mappings)];
-    for (variable, path) in files {
+    let files = [
+        (
+            names::GOOGLE_CREDENTIALS,
+            config.google_credentials.as_deref(),
+            "or sign in without a file, by DMS2BQ_GOOGLE_PROVIDER",
+        ),
+        (names::MAPPINGS, mappings, "or publish the mappings, and set it to their s3://bucket/prefix"),
+    ];
+    for (variable, path, otherwise) in files {
         let Some(path) = path.filter(|path| path.is_absolute()) else { continue };
         if FOLDERS_OF_FUNCTIONS.iter().any(|folder| path.starts_with(folder)) {
             continue;
@@ -132,15 +138,22 @@ fn own_files(config: &Config, findings: &mut Findings<'_>) {
         findings.fail(
             "doctor.function_file",
             format!("{variable} is {:?}, and a function has no files there", path.display().to_string()),
-            format!("Put the file into the function's package, and set {variable} to its path within that; or do without a file."),
+            format!(
+                "Put it into the function's package, and set {variable} to the path within that; {otherwise}."
+            ),
         );
     }
 }
 
 /// Metrics are in the lines that tell of each file, and those of loaded ones are of level `info`.
 fn log_level(directives: &str, findings: &mut Findings<'_>) {
-    let both = format!("info,{directives}").parse::<Targets>();
-    let admitted = both.map(|targets| targets.would_enable("dms2bq", &tracing::Level::INFO));
+    let both = format!("info,{directives}");
+    // The function passes over what it cannot read.
+    if EnvFilter::try_new(&both).is_err() {
+        return;
+    }
+    let admitted =
+        both.parse::<Targets>().map(|targets| targets.would_enable("dms2bq", &tracing::Level::INFO));
     if admitted.unwrap_or(true) {
         return;
     }
@@ -150,7 +163,7 @@ fn log_level(directives: &str, findings: &mut Findings<'_>) {
             "{} is {directives:?}: the lines of loaded files are left out, their metrics with them, and alarms go blind",
             names::LOG
         ),
-        format!("Set {}={} in the function's environment, or remove it.", names::LOG, LevelFilter::INFO),
+        format!("Set {}=info in the function's environment, or remove it.", names::LOG),
     );
 }
 

@@ -14,13 +14,13 @@ pub(super) enum Match {
     Unclear,
 }
 
-/// Holds a pattern against the event that S3 sends for a new object.
-pub(super) fn takes(pattern: &str, bucket: &str, key: &str) -> Match {
+/// Holds a pattern against the event that S3 sends for a new object; `reason` says how it was made.
+pub(super) fn takes(pattern: &str, bucket: &str, key: &str, reason: &str) -> Match {
     let Ok(pattern) = serde_json::from_str::<Value>(pattern) else { return Match::Unclear };
     let event = json!({
         "source": "aws.s3",
         "detail-type": "Object Created",
-        "detail": { "bucket": { "name": bucket }, "object": { "key": key }, "reason": "PutObject" },
+        "detail": { "bucket": { "name": bucket }, "object": { "key": key }, "reason": reason },
     });
     object(&pattern, &event)
 }
@@ -49,7 +49,8 @@ fn any(wanted: &[Value], actual: &str) -> Match {
     wanted.iter().map(|wanted| one(wanted, actual)).fold(Match::No, either)
 }
 
-fn either(one: Match, other: Match) -> Match {
+/// What two patterns, or two alternatives, come to together.
+pub(super) fn either(one: Match, other: Match) -> Match {
     match (one, other) {
         (Match::Yes, _) | (_, Match::Yes) => Match::Yes,
         (Match::Unclear, _) | (_, Match::Unclear) => Match::Unclear,
@@ -135,7 +136,7 @@ mod tests {
             (changes, change, Match::Yes),
         ];
         for (pattern, key, expected) in cases {
-            assert_eq!(takes(pattern, "acme", key), expected, "{pattern} {key}");
+            assert_eq!(takes(pattern, "acme", key, "PutObject"), expected, "{pattern} {key}");
         }
     }
 }

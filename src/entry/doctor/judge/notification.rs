@@ -71,7 +71,7 @@ fn unknown(facts: &Facts, targets: &[&Target], notification: &Notification) -> S
     };
     let name =
         if facts.nothing_named { ": name --function or --queue to see whether that is yours" } else { "" };
-    format!("no queue of ours is known; new objects are told to {to}{name}")
+    format!("new objects are told to {to}, and no queue of ours is known{name}")
 }
 
 /// Whether some keys or some ways of creating an object are left out.
@@ -139,46 +139,50 @@ impl Told<'_> {
 
     fn untold(&self, findings: &mut Findings<'_>) {
         let nobody = "new objects are told to nobody, so nothing ever loads";
-        let Some(near) = self.near() else {
-            return findings.fail("doctor.notification_missing", nobody, self.add());
-        };
-        if news::overlaps(near, self.prefix) {
-            return findings.fail(
-                "doctor.notification_missing",
+        let (message, remedy) = match self.near() {
+            None => (nobody.to_owned(), self.add()),
+            Some(near) if news::overlaps(near, self.prefix) => (
                 format!("{nobody}: {} is told only of {}", near.arn, near.events.join(", ")),
-                "Add s3:ObjectCreated:* to the events of that notification.",
-            );
-        }
-        let set = format!("set the prefix of that notification to {}", self.prefix.prefix);
-        let is_empty = self.prefix.listing.seen().is_some_and(|listing| listing.object_count == 0);
-        let (message, remedy) = if is_empty {
-            (
-                format!(
-                    "{nobody}: {} is told of keys that begin with {}, and below {} there are none",
-                    near.arn, near.prefix, self.prefix.prefix
-                ),
-                format!(
-                    "Mend `bucket_folder` in the mapping's `source`, if DMS writes below {}; otherwise {set}.",
-                    near.prefix
-                ),
-            )
-        } else {
-            (
-                format!("{nobody}: {} is told only of keys that begin with {}", near.arn, near.prefix),
-                format!("S{}.", set.trim_start_matches('s')),
-            )
+                "Add s3:ObjectCreated:* to the events of that notification.".to_owned(),
+            ),
+            Some(near) => self.mistyped(near, nobody),
         };
         findings.fail("doctor.notification_missing", message, remedy);
     }
 
-    /// What tells a queue of ours, or of anybody's where ours are not known, though not of new objects below the prefix.
+    /// A notification that is for no mapping: one of the two prefixes is mistyped. Objects below the mapped one say which.
+    fn mistyped(&self, near: &Target, nobody: &str) -> (String, String) {
+        let (theirs, ours) = (&near.prefix, &self.prefix.prefix);
+        if self.prefix.listing.seen().is_some_and(|listing| listing.object_count == 0) {
+            return (
+                format!(
+                    "{nobody}: {} is told of keys that begin with {theirs}, and below {ours} there are none",
+                    near.arn
+                ),
+                format!(
+                    "If DMS writes below {theirs}, mend `bucket_folder` in the mapping's `source`; otherwise set the prefix of that \
+                     notification to {ours}."
+                ),
+            );
+        }
+        (
+            format!("{nobody}: {} is told only of keys that begin with {theirs}", near.arn),
+            format!("Set the prefix of that notification to {ours}."),
+        )
+    }
+
+    /// What tells a queue of ours, or of anybody's where ours are not known, and serves no mapping as it is.
     fn near(&self) -> Option<&Target> {
         let knows_ours = self.facts.queues.each().next().is_some();
         let is_near = |target: &&Target| match knows_ours {
             true => news::is_ours(self.facts, &target.arn),
             false => news::is_queue(target),
         };
-        self.notification.targets.iter().find(is_near)
+        let serves = |target: &&Target| {
+            news::tells_of_creation(target)
+                && self.bucket.prefixes.iter().any(|prefix| news::overlaps(target, prefix))
+        };
+        self.notification.targets.iter().find(|target| is_near(target) && !serves(target))
     }
 
     fn queue_arn(&self) -> &str {

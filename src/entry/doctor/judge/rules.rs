@@ -1,6 +1,6 @@
 //! The rules of EventBridge, where a bucket's news take that way.
 
-use super::event_pattern::{Match, takes};
+use super::event_pattern::{Match, either, takes};
 use crate::entry::doctor::facts::{Facts, Failure, Look, QueueSeen, Rule};
 use crate::entry::doctor::finding::{Finding, Findings, Hop};
 
@@ -11,6 +11,9 @@ const FILES: [(&str, &str); 3] = [
     ("changes", "20221201-093015123.parquet"),
 ];
 
+/// How DMS uploads them: what is said of that, and EventBridge's word for it.
+const REASONS: [(&str, &str); 2] = [("", "PutObject"), (" uploaded in parts", "CompleteMultipartUpload")];
+
 /// What the rules that lead to queues of ours make of the news of a prefix.
 pub(super) enum Verdict {
     /// They were not seen, and why.
@@ -20,21 +23,23 @@ pub(super) enum Verdict {
     /// They were seen.
     Seen {
         /// Kinds of files that no enabled rule takes.
-        missing: Vec<&'static str>,
+        missing: Vec<String>,
         /// Kinds of files of which it cannot be said.
-        unclear: Vec<&'static str>,
+        unclear: Vec<String>,
+        /// Whether there is a file that one takes, or may take.
+        takes_any: bool,
     },
 }
 
 impl Verdict {
     /// Every kind of file comes to a queue of ours.
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self, Self::Seen { missing, unclear } if missing.is_empty() && unclear.is_empty())
+        matches!(self, Self::Seen { missing, unclear, .. } if missing.is_empty() && unclear.is_empty())
     }
 
     /// No file does.
     pub(super) fn is_nothing(&self) -> bool {
-        matches!(self, Self::Seen { missing, .. } if missing.len() == FILES.len())
+        matches!(self, Self::Seen { takes_any: false, .. })
     }
 }
 
@@ -45,7 +50,8 @@ pub(super) fn of_queue(facts: &Facts, queue_arn: &str, bucket: &str, prefix: &st
         return vec![format!("the news of {bucket}")];
     };
     let is_for = |rule: &&Rule| {
-        FILES.iter().any(|(_, file)| takes(&rule.pattern, bucket, &key(prefix, file)) != Match::No)
+        let news = FILES.iter().flat_map(|(_, file)| REASONS.map(|(_, reason)| (key(prefix, file), reason)));
+        news.into_iter().any(|(key, reason)| takes(&rule.pattern, bucket, &key, reason) != Match::No)
     };
     rules.iter().filter(is_for).map(|rule| rule.arn.clone()).collect()
 }
@@ -56,19 +62,23 @@ fn key(prefix: &str, file: &str) -> String {
 
 /// Holds the rules of all queues against every kind of file.
 pub(super) fn verdict(facts: &Facts, bucket: &str, prefix: &str) -> Verdict {
-    let rules = || facts.queues.each().flat_map(|queue| queue.rules.each());
-    let matches = |file: &str| {
-        let key = key(prefix, file);
-        let enabled = rules().filter(|rule| rule.state.starts_with("ENABLED"));
-        enabled.map(|rule| takes(&rule.pattern, bucket, &key)).collect::<Vec<_>>()
+    let enabled = || {
+        let rules = facts.queues.each().flat_map(|queue| queue.rules.each());
+        rules.filter(|rule| rule.state.starts_with("ENABLED"))
     };
-    let (mut missing, mut unclear) = (Vec::new(), Vec::new());
+    let (mut missing, mut unclear, mut takes_any) = (Vec::new(), Vec::new(), false);
     for (kind, file) in FILES {
-        let matches = matches(file);
-        if matches.contains(&Match::Yes) {
-            continue;
+        let key = key(prefix, file);
+        let of_reason =
+            |reason| enabled().map(|rule| takes(&rule.pattern, bucket, &key, reason)).fold(Match::No, either);
+        let found = REASONS.map(|(how, reason)| (how, of_reason(reason)));
+        takes_any |= found.iter().any(|(_, found)| *found != Match::No);
+        // Where it is so of both ways of uploading, nothing is to be said of how.
+        match found.iter().find(|(_, found)| *found != Match::Yes) {
+            Some((how, Match::No)) => missing.push(format!("{kind}{how}")),
+            Some((how, _)) => unclear.push(format!("{kind}{how}")),
+            None => {}
         }
-        if matches.contains(&Match::Unclear) { &mut unclear } else { &mut missing }.push(kind);
     }
     // A rule that was not seen may take what those that were do not.
     let unseen = facts.queues.each().find_map(|queue| match &queue.rules {
@@ -78,14 +88,14 @@ pub(super) fn verdict(facts: &Facts, bucket: &str, prefix: &str) -> Verdict {
     });
     match unseen {
         Some(unseen) if !missing.is_empty() => unseen,
-        Some(_) | None => Verdict::Seen { missing, unclear },
+        Some(_) | None => Verdict::Seen { missing, unclear, takes_any },
     }
 }
 
 /// Whether the news of a prefix come to a queue of ours, for every kind of file.
 pub(super) fn judge(verdict: Verdict, bucket: &str, prefix: &str, address: &str) -> Vec<Finding> {
     let (missing, unclear) = match verdict {
-        Verdict::Seen { missing, unclear } => (missing.join(", "), unclear.join(", ")),
+        Verdict::Seen { missing, unclear, .. } => (missing.join(", "), unclear.join(", ")),
         Verdict::NotLooked(why) => return vec![Finding::not_looked(Hop::Notification, address, &why)],
         Verdict::Failed(failure) => {
             let allow = "Let your AWS identity events:ListRuleNamesByTarget and events:DescribeRule.";

@@ -9,6 +9,12 @@ use crate::cloud::aws::errors::{chain, lacks_credentials};
 use crate::config::Config;
 use crate::entry::doctor::facts::{Failure, FailureKind};
 
+/// What the SDK says where it went through all its sources of credentials, before it lists them.
+const NONE_ANYWHERE: &str = "no credentials found in chain";
+
+/// The headers by which AWS names a request.
+const REQUEST_IDS: [&str; 2] = ["x-amz-request-id", "x-amzn-requestid"];
+
 /// A service of AWS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
@@ -64,6 +70,9 @@ impl Place {
         match error {
             SdkError::ServiceError(refused) => {
                 let status = refused.raw().status().as_u16();
+                if status == 404 && !is_of_aws(refused.err().code(), refused.raw()) {
+                    return self.unreachable(service, "404, which is no answer of AWS's");
+                }
                 let region = refused.raw().headers().get("x-amz-bucket-region");
                 self.refused(status, refused.err().code(), refused.err().message(), region)
             }
@@ -127,10 +136,22 @@ impl Place {
     }
 }
 
+/// Whether it is AWS, or a stand-in for it, that does not find a thing: it says which, or at least signs what it says. (Where
+/// a body says nothing, the SDK makes `NotFound` of the status.)
+fn is_of_aws(code: Option<&str>, answer: &HttpResponse) -> bool {
+    let names_it = code.is_some_and(|code| code != "NotFound");
+    names_it || REQUEST_IDS.iter().any(|name| answer.headers().get(name).is_some())
+}
+
 /// Half a key is no key to the SDK, which then asks the metadata service, and reports only what that says.
 fn no_credentials(error: &(dyn std::error::Error + 'static)) -> Failure {
     let Some(missing) = Config::missing_half_of_aws_key() else {
-        return Failure::new(FailureKind::Denied, format!("no AWS credentials: {}", chain(error)));
+        let said = chain(error);
+        let detail = match said.contains(NONE_ANYWHERE) {
+            true => "no AWS credentials: neither the environment nor a profile has any".to_owned(),
+            false => format!("no AWS credentials: {said}"),
+        };
+        return Failure::new(FailureKind::Denied, detail);
     };
     Failure {
         kind: FailureKind::Denied,

@@ -121,6 +121,10 @@ impl Google {
         if answer.status == 401 {
             return Look::Failed(answer_failure(answer));
         }
+        // BigQuery says what it did not find.
+        if answer.status == 404 && answer.reason.is_empty() {
+            return Look::Failed(self.no_answer("404, which is no answer of BigQuery's"));
+        }
         let address = self.rest.address().to_string();
         Look::Seen(GoogleSeen { address, anonymous: self.rest.is_anonymous() })
     }
@@ -130,6 +134,10 @@ impl Google {
         if let Some(error) = self.rest.sign_in_failure() {
             return sign_in_failure(&error);
         }
+        self.no_answer(&Chain(error).to_string())
+    }
+
+    fn no_answer(&self, said: &str) -> Failure {
         let address = self.rest.address().as_str().trim_end_matches('/');
         let remedy = if self.rest.is_anonymous() {
             format!(
@@ -138,7 +146,7 @@ impl Google {
         } else {
             format!("See that this machine reaches {address}: name resolution, HTTPS_PROXY and NO_PROXY.")
         };
-        let detail = format!("no usable answer from {address}: {}", Chain(error));
+        let detail = format!("no usable answer from {address}: {said}");
         Failure { kind: FailureKind::Unreachable, detail, remedy: Some(remedy) }
     }
 
