@@ -40,7 +40,10 @@ fn failed(name: &str, failure: &Failure, account: Option<&Account>) -> Finding {
     let allow = "Let your AWS identity lambda:GetFunctionConfiguration and lambda:GetFunctionConcurrency.";
     let asked = account.map_or_else(
         || "this account and region".to_owned(),
-        |account| format!("the account {} in {}", account.account, account.region),
+        |account| {
+            let assumed = if account.region_is_assumed { " (no AWS_REGION is set)" } else { "" };
+            format!("the account {} in {}{assumed}", account.account, account.region)
+        },
     );
     let missing = format!(
         "There is no such function in {asked}: see the name after --function, AWS_REGION and AWS_PROFILE."

@@ -1,8 +1,10 @@
 //! What AWS says: STS, Lambda, SQS and S3. Reads alone, each bounded by the SDK's own time-outs (20 s with its retries).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_sqs::types::QueueAttributeName;
 use futures_util::future::join_all;
 
@@ -15,6 +17,9 @@ use crate::entry::doctor::facts::{
     Account, BucketSeen, ClockSeen, EventSource, Failure, FailureKind, FunctionSeen, FunctionSettings,
     Listing, Look, Notification, PrefixSeen, QueueSeen, QueueSettings, Rule,
 };
+
+/// Patience with the first call, retries and all. Where nothing answers it, nothing else is asked.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Event source mappings of one function that are looked at: one for each lane, and room for what somebody tries out.
 const EVENT_SOURCES_MAX: i32 = 100;
@@ -58,7 +63,10 @@ impl Aws {
     /// Who we are, and what AWS thinks the time is. (A clock that is off shows in the refusal's date, too.)
     pub(super) async fn account(&self, clocks: &mut Vec<ClockSeen>) -> Look<Account> {
         let date = DateHeader::default();
-        let config = aws_sdk_sts::config::Builder::from(&self.place.config).interceptor(date.clone()).build();
+        let config = aws_sdk_sts::config::Builder::from(&self.place.config)
+            .timeout_config(TimeoutConfig::builder().operation_timeout(PATIENCE).build())
+            .interceptor(date.clone())
+            .build();
         let answer = aws_sdk_sts::Client::from_conf(config).get_caller_identity().send().await;
         clocks.extend(date.compared("AWS"));
         let seen = answer.map_err(|error| self.place.failure(Service::Sts, &error)).map(|identity| Account {
