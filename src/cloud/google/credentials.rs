@@ -176,8 +176,8 @@ fn from_file(shown_path: &str, kind: &str, content: Value, tries: Tries) -> Resu
             .with_retry_policy(few(tries))
             .with_backoff_policy(short(tries))
             .build(),
+        // A person's token is for what the person agreed to; to ask for other words than those may be refused.
         "authorized_user" => user_account::Builder::new(content)
-            .with_scopes(scopes)
             .with_retry_policy(few(tries))
             .with_backoff_policy(short(tries))
             .build(),
