@@ -253,11 +253,6 @@ impl Source {
         // The crate's answer is there at once, or it is waiting for a task that may sleep for ten seconds.
         AssertUnwindSafe(secret(&self.credentials)).catch_unwind().now_or_never()?.ok()?.ok()
     }
-
-    /// Leaves the place, without the credentials.
-    pub(super) fn into_fence(self) -> Fence {
-        self.fence
-    }
 }
 
 async fn secret(credentials: &Credentials) -> Result<String, CredentialsError> {
