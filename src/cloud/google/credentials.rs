@@ -20,11 +20,11 @@ use serde_json::Value;
 
 use super::external::External;
 use super::fence::Fence;
-use super::http::chain;
 use super::identity::{AwsSubject, NoIdentity};
 use super::settings::{Access, Settings};
 use super::sign_in::{SignInError, Step, refused, shown};
 use crate::cloud::call::Tries;
+use crate::cloud::quote::chain;
 use crate::cloud::{Clock, Deadline};
 
 /// What a token is for. BigQuery's own scope: reading and writing data, running jobs, and nothing of other services.

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::answers::one_line;
 use crate::cloud::CallError;
 use crate::cloud::call::SIGN_IN;
+use crate::cloud::quote::one_line;
 
 /// Words longer than this are not shown: no service's message needs them, and AWS's, about a signature that is wrong,
 /// repeats what was signed, the session's token included.
