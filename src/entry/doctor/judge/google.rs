@@ -28,8 +28,8 @@ fn signed_in(facts: &Facts) -> Finding {
     }
 }
 
-const SIGN_IN: &str = "Set GOOGLE_APPLICATION_CREDENTIALS to a credential file (`gcloud auth application-default login` makes \
-                       one for a person, and says where).";
+const SIGN_IN: &str = "gcloud auth application-default login, on a machine of your own; or set GOOGLE_APPLICATION_CREDENTIALS \
+                       to a credential file.";
 
 fn failed(hop: Hop, about: &str, failure: &Failure, allow: &str) -> Finding {
     Finding::failed(hop, about, failure, allow, allow)

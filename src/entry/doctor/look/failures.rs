@@ -5,7 +5,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::cloud::aws::endpoint_override;
-use crate::cloud::aws::errors::{chain, lacks_credentials};
+use crate::cloud::aws::errors::lacks_credentials;
+use crate::cloud::quote::chain;
 use crate::config::Config;
 use crate::entry::doctor::facts::{Failure, FailureKind};
 

@@ -328,10 +328,15 @@ fn call_failure(error: &CallError) -> Failure {
     Failure::new(kind, Chain(error).to_string())
 }
 
+/// What a person does who runs doctor, where the file that was named cannot be used. (The sign-in thinks of functions.)
+const MEND_FILE: &str = "Set GOOGLE_APPLICATION_CREDENTIALS to a credential file that is there and whole; or unset it, and sign in \
+                         by `gcloud auth application-default login`.";
+
 /// A person who has no credentials, or a file that is none, is told how a person signs in; all else is the sign-in's to say.
 fn sign_in_failure(error: &SignInError) -> Failure {
     let (kind, remedy) = match error {
-        SignInError::NoCredentials | SignInError::BadFile { .. } => (FailureKind::Denied, None),
+        SignInError::NoCredentials => (FailureKind::Denied, None),
+        SignInError::BadFile { .. } => (FailureKind::Denied, Some(MEND_FILE)),
         SignInError::NoAwsCredentials { .. } | SignInError::Refused { .. } => {
             (FailureKind::Denied, Some(error.remedy()))
         }
