@@ -54,13 +54,9 @@ pub(super) fn of_prefix<'a>(
         .iter()
         .filter(|target| overlaps(target, prefix) && tells_of_creation(target))
         .collect();
-    let is_of = |wanted: fn(&Target) -> bool| told.iter().any(|target| wanted(target));
     if facts.queues.each().next().is_none() {
-        return match () {
-            () if notification.event_bridge || is_of(is_queue) || is_of(is_topic) => News::Unknown(told),
-            () if told.is_empty() => News::Untold,
-            () => News::Elsewhere(told),
-        };
+        let may_be_ours = told.iter().any(|target| is_queue(target) || is_topic(target));
+        return if notification.event_bridge || may_be_ours { News::Unknown(told) } else { not_ours(told) };
     }
     let verdict = notification.event_bridge.then(|| rules::verdict(facts, &bucket.bucket, &prefix.prefix));
     let direct: Vec<&Target> = told.iter().copied().filter(|target| is_ours(facts, &target.arn)).collect();
@@ -72,9 +68,12 @@ pub(super) fn of_prefix<'a>(
     match verdict {
         Some(verdict) if topics.is_empty() || !verdict.is_nothing() => News::Rules(verdict),
         Some(_) | None if !topics.is_empty() => News::Topics(topics),
-        Some(_) | None if told.is_empty() => News::Untold,
-        Some(_) | None => News::Elsewhere(told),
+        Some(_) | None => not_ours(told),
     }
+}
+
+fn not_ours(told: Vec<&Target>) -> News<'_> {
+    if told.is_empty() { News::Untold } else { News::Elsewhere(told) }
 }
 
 /// Who has to be let in by a queue for the mapped prefixes, with the ARN of who it is. Where a bucket tells nobody yet, it is
