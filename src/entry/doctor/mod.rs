@@ -29,13 +29,16 @@ Examples:
   dms2bq doctor --function dms2bq                 everything, from the bucket to the datasets
   dms2bq doctor --function dms2bq --no-write      without the table
   dms2bq doctor --queue https://sqs.…/dms2bq      before there is a function
-  dms2bq doctor --format json | jq 'select(.level == \"error\")'
+  dms2bq doctor --function dms2bq --format json | jq 'select(.level == \"error\")'
 
-The mappings are those of the function, if it reads them from s3://, and otherwise those of DMS2BQ_MAPPINGS.
+The mappings are those of the function, if it reads them from s3://; otherwise those of
+DMS2BQ_MAPPINGS.
 
-Exit codes: 0, all that was looked at is fine; 1, something fails; 2, doctor could not begin; 3, nothing fails, and
-there are warnings. That neither --function nor --queue is named is a warning: whether anything takes the files is then
-not known.")]
+Exit codes:
+  0  all that was looked at is fine
+  1  something fails
+  2  doctor could not begin
+  3  nothing fails, and there are warnings; that neither --function nor --queue is named is one")]
 pub struct DoctorArgs {
     /// A function that runs dms2bq, by name or ARN; its queues are found by its event sources. May be repeated.
     #[arg(long = "function", value_name = "NAME")]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::NO_MAPPINGS;
 use super::dates::clock_seen;
+use crate::cloud::call::SIGN_IN;
 use crate::cloud::clock::SystemClock;
 use crate::cloud::google::BigQuery;
 use crate::cloud::google::rest::{Rest, RestAnswer};
@@ -131,10 +132,16 @@ impl Google {
 
     /// Why there was no answer, or nothing to ask with.
     fn not_reached(&self, error: &CallError) -> Failure {
-        if let Some(error) = self.rest.sign_in_failure() {
-            return sign_in_failure(&error);
+        let is_sign_in = matches!(
+            error,
+            CallError::NotSent { call, .. } | CallError::Denied { call, .. } if *call == SIGN_IN
+        );
+        match (is_sign_in, self.rest.sign_in_failure()) {
+            (true, Some(error)) => sign_in_failure(&error),
+            // The time was up before the sign-in knew why.
+            (true, None) => call_failure(error),
+            (false, _) => self.no_answer(&Chain(error).to_string()),
         }
-        self.no_answer(&Chain(error).to_string())
     }
 
     fn no_answer(&self, said: &str) -> Failure {
