@@ -401,7 +401,8 @@ fn settings(landing: &Landing) -> String {
     if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
-fn counted(count: usize, noun: &str) -> String {
+/// `no rules`, `1 rule`, `2 rules`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
     match count {
         0 => format!("no {noun}s"),
         1 => format!("1 {noun}"),
