@@ -9,7 +9,10 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::assemble;
 use super::mapping_files::{MappingFilesError, read_local};
+use crate::config::MappingsLocation;
+use crate::outcome::record::Chain;
 use crate::route::{Landing, MappingFile, MappingProblems, MappingWarning, Mappings, schema};
 
 /// Validates the mappings and lists every problem of every file at once; with DMS's own files, compares those as well.
@@ -135,14 +138,44 @@ impl From<Verdict> for ExitCode {
     }
 }
 
+/// Runs `check` for mappings wherever they are.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub async fn run_at(args: &CheckArgs, place: &MappingsLocation, out: &mut dyn Write) -> io::Result<Verdict> {
+    let folder = match place {
+        MappingsLocation::Local(path) => return run(args, path, out),
+        MappingsLocation::S3(_) if args.print_schema => return print_schema(out),
+        MappingsLocation::S3(folder) => folder,
+    };
+    match assemble::read_mappings_at(place).await {
+        Ok(files) => report_with_dms(args, files, out),
+        Err(error) => {
+            let finding = Finding {
+                level: "error",
+                code: error.code(),
+                file: folder.to_string(),
+                path: String::new(),
+                message: Chain(&error).to_string(),
+                hint: error.remedy(),
+            };
+            write_unreadable(args.format, vec![finding], out)
+        }
+    }
+}
+
+fn print_schema(out: &mut dyn Write) -> io::Result<Verdict> {
+    out.write_all(schema::text().as_bytes())?;
+    Ok(Verdict::Sound)
+}
+
 /// Runs `check` for mappings on this machine.
 ///
 /// # Errors
 /// When the answer cannot be written.
 pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Verdict> {
     if args.print_schema {
-        out.write_all(schema::text().as_bytes())?;
-        return Ok(Verdict::Sound);
+        return print_schema(out);
     }
     match read_local(path) {
         Ok(files) => report_with_dms(args, files, out),
@@ -237,6 +270,11 @@ pub(super) fn report_unreadable(
             vec![finding(path, format!("{error}{why}"), error.remedy())]
         }
     };
+    write_unreadable(format, findings, out)
+}
+
+/// Says what stands in the way of reading any mapping.
+fn write_unreadable(format: CheckFormat, findings: Vec<Finding>, out: &mut dyn Write) -> io::Result<Verdict> {
     match format {
         CheckFormat::Human => {
             for Finding { code, message, hint, .. } in &findings {
