@@ -41,6 +41,7 @@ impl UnreadableFile {
             path: String::new(),
             message: format!("{self}: {}", self.source),
             hint: self.remedy().to_owned(),
+            rule: None,
         }
     }
 }
@@ -277,6 +278,7 @@ impl Finding {
             path: remark.path().to_owned(),
             message: remark.message().to_owned(),
             hint: remark.remedy().to_owned(),
+            rule: None,
         }
     }
 }
