@@ -74,6 +74,7 @@ pub fn google_settings(config: &Config, sdk_config: &SdkConfig) -> Result<Settin
         config.bigquery_emulator.as_deref(),
         config.google_credentials.as_deref(),
         config.google_federation.as_ref(),
+        config.gcloud_credentials.as_deref().filter(|file| file.is_file()),
     )?;
     Ok(settings.with_aws(AwsIdentity::of(sdk_config)))
 }
@@ -181,7 +182,8 @@ impl MappingSource for S3Files {
         let published = |id: VersionId| Version::Published(id.to_string());
         Ok(match found {
             Found::Published(current, _etag) => {
-                Offer { version: published(current.version), before: current.previous.map(published) }
+                let before = current.fallback().cloned().map(published);
+                Offer { version: published(current.version), before }
             }
             Found::Folder(fingerprint) => {
                 Offer { version: Version::Folder(fingerprint.to_string()), before: None }

@@ -6,7 +6,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use super::experiment::Trouble;
-use crate::cloud::aws::errors::chain;
+use crate::cloud::quote::chain;
 
 /// What S3 and SQS answer for what is not there; SQS has a word of its own besides.
 const NOT_FOUND: u16 = 404;
