@@ -262,6 +262,23 @@ def test_a_queue_that_is_there_already_is_told_at_the_start_and_left_alone(probe
     assert localstack.sqs.list_queues(QueueNamePrefix=name)["QueueUrls"] == [theirs]
 
 
+def test_a_queue_whose_making_got_no_answer_is_taken_away_as_well(warehouse, localstack, tmp_path):
+    name = f"probe-{uuid.uuid4().hex[:10]}"
+
+    def lose_the_answer(request, forward):
+        answer = forward()
+        is_it = request.headers.get("x-amz-target", "").endswith("CreateQueue") and b"-dead" not in request.body
+        return None if is_it else answer
+
+    with between(localstack.url) as aws:
+        aws.rule = lose_the_answer
+        code, answers = Probe(warehouse.url, aws.url, tmp_path).ask("--queue", name, "--only", "72")
+        made = [request for request in aws.seen if request.headers.get("x-amz-target", "").endswith("CreateQueue")]
+    assert (code, answers[72]["answer"]) == (1, "failed"), answers
+    assert len(made) > 1, "nothing was made, so nothing is shown"
+    assert localstack.sqs.list_queues(QueueNamePrefix=name).get("QueueUrls", []) == []
+
+
 @pytest.mark.parametrize("begin", [(), ("--yes",), ("--yes", "--format", "json")])
 def test_an_experiment_that_was_named_and_lacks_something_is_not_passed_over(probe, begin):
     done = probe.run("--dataset", DATASET, "--only", "20,43,64", *begin)

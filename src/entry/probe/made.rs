@@ -2,7 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-/// Things of one kind. Each is noted before it is made, since an answer may get lost on its way, and forgotten when it is gone.
+/// Things of one kind. Where we choose the name, each is noted before it is made, since an answer may get lost on its way; it is
+/// forgotten when it is gone.
 #[derive(Debug)]
 pub(super) struct Made<T>(Mutex<Vec<T>>);
 

@@ -46,16 +46,17 @@ const EXIT_STOPPED_AT_ONCE: u8 = 130;
 #[command(after_help = "\
 Examples:
   dms2bq probe --list
-  dms2bq probe --dataset my-project.dms2bq_probe                                    what it would take
-  dms2bq probe --dataset my-project.dms2bq_probe --yes                              all that needs only BigQuery
+  dms2bq probe --dataset my-project.dms2bq_probe            what it would take
+  dms2bq probe --dataset my-project.dms2bq_probe --yes      all that needs only BigQuery
   dms2bq probe --dataset my-project.dms2bq_probe --only rate-limit,20 --yes
-  dms2bq probe --dataset my-project.dms2bq_probe --bucket-prefix s3://my-bucket/probe --queue dms2bq-probe --yes
+  dms2bq probe --dataset my-project.dms2bq_probe --yes \\
+    --bucket-prefix s3://my-bucket/probe --queue dms2bq-probe
 
-Ctrl-C or SIGTERM: the experiment that runs is the last, and what was made is taken away. Once more: it stops at once, and
-says what may be left behind.
+Ctrl-C or SIGTERM: the experiment that runs is the last, and what was made is taken away.
+Once more: it stops at once, and says what may be left behind.
 
-Exit codes: 0, all that was asked is as assumed; 1, something is otherwise, could not be asked or taken away, or somebody
-stopped it; 2, not begun; 130, stopped at once.")]
+Exit codes: 0, all that was asked is as assumed; 1, something is otherwise, could not be asked
+or taken away, or somebody stopped it; 2, not begun; 130, stopped at once.")]
 pub struct ProbeArgs {
     /// The scratch dataset, as project.dataset. Only tables of probe's own are touched in it.
     #[arg(long, value_name = "PROJECT.DATASET", required_unless_present = "list")]
@@ -130,7 +131,7 @@ async fn probe(
     };
     let (asked, left_behind, is_at_once) = tokio::select! {
         (asked, left_behind) = asking => (asked, left_behind, false),
-        told = wait_for_second_stop(bench, &stops) => (told, bench.made(), true),
+        () = wait_for_second_stop(bench, &stops) => (Ok(()), bench.made(), true),
     };
     let is_stopped = stops.is_asked();
     say_left_behind(&left_behind, is_at_once, is_stopped)?;
@@ -155,17 +156,17 @@ async fn probe(
 }
 
 /// Says, when somebody asks it to stop, what a second time would leave; and waits for that.
-async fn wait_for_second_stop(bench: &Bench, stops: &Stops) -> io::Result<()> {
+async fn wait_for_second_stop(bench: &Bench, stops: &Stops) {
     stops.asked(1).await;
     let made = bench.made();
     let left = if made.is_empty() { "nothing yet".to_owned() } else { made.join(", ") };
-    writeln!(
+    // Where nobody listens, it must be cleaned up all the same.
+    let _told = writeln!(
         io::stderr(),
         "Stopping: the experiment that runs ends, and what was made is taken away. Again to stop at once; left behind: {}",
         printable(&left)
-    )?;
+    );
     stops.asked(2).await;
-    Ok(())
 }
 
 fn say_left_behind(left_behind: &[String], is_at_once: bool, is_stopped: bool) -> io::Result<()> {

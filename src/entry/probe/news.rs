@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use super::experiment::Trouble;
 use super::made::Made;
 use super::objects::{Folder, Objects};
-use super::words::{failed, in_words, is_gone};
+use super::words::{failed, in_words, is_gone, status};
 use crate::cloud::aws::{S3, Sqs, endpoint_override};
 use crate::cloud::clock::SystemClock;
 use crate::cloud::{Clock, Deadline};
@@ -41,7 +41,7 @@ pub struct News {
     queues: OnceCell<Queues>,
     listening: OnceCell<()>,
     journey: OnceCell<Journey>,
-    /// The URLs of the queues that were made, also where making the other one failed.
+    /// The names of the queues that were made, also where making the other one failed.
     made: Made<String>,
 }
 
@@ -196,20 +196,28 @@ impl News {
         for name in [&name, &dead_name] {
             self.expect_no_queue(name).await.map_err(Trouble::Failed)?;
         }
-        let make = async |name: &str| -> Result<(String, String), Trouble> {
-            let made = sqs.create_queue().queue_name(name).send().await.map_err(failed)?;
-            let url = made.queue_url().unwrap_or_default().to_owned();
-            self.made.note(url.clone());
-            let arn = self.attribute(&url, QueueAttributeName::QueueArn).await?;
-            Ok((url, arn))
-        };
-        let (dead_url, dead_arn) = make(&dead_name).await?;
-        let (url, arn) = make(&name).await?;
+        let (dead_url, dead_arn) = self.make_queue(&dead_name).await?;
+        let (url, arn) = self.make_queue(&name).await?;
         let redrive = json!({ "deadLetterTargetArn": dead_arn, "maxReceiveCount": RECEIVES }).to_string();
         let set =
             sqs.set_queue_attributes().queue_url(&url).attributes(QueueAttributeName::RedrivePolicy, redrive);
         set.send().await.map_err(failed)?;
         Ok(Queues { url, arn, dead_url, dead_arn })
+    }
+
+    /// Makes a queue, and gives its URL and its ARN.
+    async fn make_queue(&self, name: &str) -> Result<(String, String), Trouble> {
+        self.made.note(name.to_owned());
+        let made = self.sqs.client().create_queue().queue_name(name).send().await.map_err(|error| {
+            // Refused, it was not made: a queue of that name is somebody's. Without an answer it may have been.
+            if status(&error).is_some_and(|status| status < 500) {
+                self.made.forget(&name.to_owned());
+            }
+            failed(error)
+        })?;
+        let url = made.queue_url().unwrap_or_default().to_owned();
+        let arn = self.attribute(&url, QueueAttributeName::QueueArn).await?;
+        Ok((url, arn))
     }
 
     async fn attribute(&self, url: &str, name: QueueAttributeName) -> Result<String, Trouble> {
@@ -351,19 +359,31 @@ impl News {
             Some(objects) => objects.clean_up().await,
             None => Vec::new(),
         };
-        for url in self.made.all() {
-            match self.sqs.client().delete_queue().queue_url(&url).send().await {
-                Err(error) if !is_gone(&error) => left.push(format!("{url}: {}", in_words(&error))),
-                Ok(_) | Err(_) => self.made.forget(&url),
+        for name in self.made.all() {
+            match self.delete_queue(&name).await {
+                Ok(()) => self.made.forget(&name),
+                Err(why) => left.push(format!("the queue {name}: {why}")),
             }
         }
         left
     }
 
+    async fn delete_queue(&self, name: &str) -> Result<(), String> {
+        let sqs = self.sqs.client();
+        let found = match sqs.get_queue_url().queue_name(name).send().await {
+            Err(error) if is_gone(&error) => return Ok(()),
+            found => found.map_err(|error| in_words(&error))?,
+        };
+        match sqs.delete_queue().set_queue_url(found.queue_url).send().await {
+            Err(error) if !is_gone(&error) => Err(in_words(&error)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// What may be there at this moment.
     pub fn made(&self) -> Vec<String> {
         let mut made = self.objects.as_ref().map(Objects::made).unwrap_or_default();
-        made.extend(self.made.all());
+        made.extend(self.made.all().iter().map(|name| format!("the queue {name}")));
         made
     }
 }
