@@ -150,7 +150,7 @@ impl Told for Fault {
             }
             Self::Filtered { .. } => {
                 "all other rows stay at the source, and nothing tells the table in BigQuery that they are missing: if that is \
-                 meant, leave it (`--allow dms.filtered`); else take `filters` out of the rule"
+                 meant, leave it (`check --allow dms.filtered` is silent then); else take `filters` out of the rule"
                     .to_owned()
             }
             Self::SelectsNothing => {

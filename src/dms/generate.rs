@@ -14,7 +14,7 @@ use super::compare::look_at_parallel_load;
 use super::fault::Fault;
 use super::node::Node;
 use super::remark::{Level, Remark, Told};
-use super::task::{Selection, Task};
+use super::task::{self, Selection, Task};
 use crate::route::{Landing, Pattern};
 
 /// The smallest rule-id that is given, and how many there are from there on: nine digits, as the console has them.
@@ -223,6 +223,9 @@ pub fn generate(landing: &Landing, kept: &Kept, extras: Extras) -> Result<Genera
     }
     texts.extend(kept.others.iter().cloned());
     texts.extend(extra_rules(extras.beside(&kept.others), &mut ids));
+    let is_taken_over = |own: &&Selection| taken_over.contains(&own.rule.path);
+    let of_filters = task::filtered(kept.selections().iter().filter(is_taken_over));
+    remarks.extend(of_filters.map(|(path, fault)| Remark::new(&kept.file, path, &fault)));
     remarks.extend(left_out(kept, &taken_over));
     let parallel = kept.task.iter().flat_map(|task| look_at_parallel_load(task, landing));
     remarks.extend(parallel.map(Remark::into_warning));

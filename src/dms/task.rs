@@ -321,7 +321,9 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
             Some(_) | None => {}
         }
     }
-    report_filters(reader, &task.selections);
+    if let Some((path, fault)) = filtered(task.selections.iter()) {
+        reader.report(&path, &fault);
+    }
     task.by_table = ByTable::of(task.selections.iter().map(|rule| &rule.table));
     if !reader.remarks.iter().any(|remark| remark.level() == super::Level::Error)
         && task.selections.iter().all(|rule| rule.excludes)
@@ -331,13 +333,13 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
     Some(task)
 }
 
-/// Says of the rules that leave out rows, all at once: a task that has one often has one for each table.
-fn report_filters(reader: &mut Reader<'_>, selections: &[Selection]) {
-    let mut filtered = selections.iter().filter(|rule| rule.is_filtered && !rule.excludes);
-    let Some(first) = filtered.next() else { return };
+/// What to say of rules that leave out rows, and where; all at once, since a task that has one often has one for each table.
+pub(super) fn filtered<'s>(selections: impl Iterator<Item = &'s Selection>) -> Option<(String, Fault)> {
+    let mut filtered = selections.filter(|rule| rule.is_filtered && !rule.excludes);
+    let first = filtered.next()?;
     let table = shortened(&format!("{}.{}", first.schema, first.table));
     let fault = Fault::Filtered { rule: first.rule.to_string(), table, others: filtered.count() };
-    reader.report(&format!("{}.filters", first.rule.path), &fault);
+    Some((format!("{}.filters", first.rule.path), fault))
 }
 
 fn read_selection(

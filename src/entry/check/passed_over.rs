@@ -17,20 +17,23 @@ pub(super) fn find(folder: &Path) -> Vec<Finding> {
     let mut found = Vec::new();
     for path in entries(folder) {
         if path.is_dir() {
-            let mappings = || entries(&path).into_iter().filter(|file| has_ending(file) && is_mapping(file));
-            found.extend(mappings().next().map(|example| of_folder(&path, &example, mappings().count())));
+            let mut files = entries(&path);
+            files.retain(|file| has_ending(file) && is_mapping(file));
+            found.extend(files.first().map(|example| of_folder(&path, example, files.len())));
         } else if has_ending(&path) && path.extension().is_none_or(|ending| ending != "json") {
             found.push(of_file(&path));
         }
     }
-    found.sort_by(|a, b| a.file.cmp(&b.file));
     found
 }
 
-/// Hidden ones are left by editors and other systems.
+/// What a folder holds, by name. Hidden files are left by editors and other systems.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).into_iter().flatten().take(MAX_ENTRIES).flatten();
-    paths.map(|entry| entry.path()).filter(|path| !name(path).starts_with('.')).collect()
+    let mut paths: Vec<PathBuf> =
+        paths.map(|entry| entry.path()).filter(|path| !name(path).starts_with('.')).collect();
+    paths.sort();
+    paths
 }
 
 fn name(path: &Path) -> String {
