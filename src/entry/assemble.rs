@@ -97,7 +97,16 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What to do.
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Local(error) => error.code(),
+            Self::S3(error) => error.code(),
+            Self::NoAnswer { .. } => "mapping.unreadable",
+        }
+    }
+
+    /// What a person should do.
     pub fn remedy(&self) -> String {
         match self {
             Self::Local(error) => error.remedy(),
