@@ -36,7 +36,7 @@ class Lane:
 
 def lanes(stack: Stack) -> list[Lane]:
     found = [Lane(stack, "Queue", "DeadLetterQueue", "LoaderLambdaFunction")]
-    if "FullLoadQueue" in stack.resources:
+    if "FullLoadLambdaFunction" in stack.resources:
         found.append(Lane(stack, "FullLoadQueue", "FullLoadDeadLetterQueue", "FullLoadLambdaFunction"))
     return found
 
@@ -131,7 +131,8 @@ def no_right_is_a_wildcard(stack: Stack):
 
 
 def the_role_can_do_its_work(stack: Stack):
-    queues = [_arn(lane.queue) for lane in lanes(stack)]
+    # Of both lanes, always: where a lane is taken away, its function ends its work.
+    queues = [_arn(stack.resources[name]["Properties"]) for name in ("Queue", "FullLoadQueue")]
     bucket = f"arn:aws:s3:::{stack.parameters['LandingBucket']}"
     folders = stack.parameters["LandingFolders"]
     objects = [f"{bucket}/*" if folder == "*" else f"{bucket}/{folder}/*" for folder in folders.split(",")]
@@ -176,19 +177,51 @@ def listing_is_for_mapped_folders(stack: Stack):
     yield from (f"there is no statement {sid}" for sid in wanted)
 
 
+# By queue: the names of the rules that may ever send there. The bucket may send to the first.
+SENDERS = {
+    "Queue": ["dms2bq-objects", "dms2bq-changes"],
+    "FullLoadQueue": ["dms2bq-full-loads"],
+    "UndeliveredQueue": ["dms2bq-objects", "dms2bq-changes", "dms2bq-full-loads"],
+}
+
+
 def only_the_bucket_or_its_rules_may_send(stack: Stack):
+    """Whatever the parameters say: while they change, the old way still tells, and the new one begins to."""
     bucket = f"arn:aws:s3:::{stack.parameters['LandingBucket']}"
-    by_s3 = not stack.of_type("AWS::Events::Rule")
-    for statement in statements(stack):
-        if statement["Action"] != "sqs:SendMessage":
-            continue
-        source = _list(statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", []))
-        if by_s3:
-            account = statement["Condition"].get("StringEquals", {}).get("aws:SourceAccount")
-            if source != [bucket] or account != "123456789012" or statement["Principal"] != {"Service": "s3.amazonaws.com"}:
-                yield f"{statement['Sid']} lets {statement['Principal']} send for {source} of {account}"
-        elif statement["Principal"] != {"Service": "events.amazonaws.com"} or not source:
-            yield f"{statement['Sid']} lets {statement['Principal']} send for {source}"
+    for queue, rules in SENDERS.items():
+        policy = stack.resources[f"{queue}Policy"]["Properties"]
+        arns = [f"arn:aws:events:eu-west-1:123456789012:rule/{rule}" for rule in rules]
+        wanted = [("events.amazonaws.com", f"ArnEquals aws:SourceArn {sorted(arns)}")]
+        if queue == "Queue":
+            wanted.insert(0, ("s3.amazonaws.com", f"ArnEquals aws:SourceArn {[bucket]}, StringEquals aws:SourceAccount ['123456789012']"))
+        found = [(each["Principal"]["Service"], _in_words(each.get("Condition", {}))) for each in policy["PolicyDocument"]["Statement"]]
+        if found != wanted:
+            yield f"{queue} lets send {found}, and should let {wanted}"
+
+
+def _in_words(condition: dict) -> str:
+    return ", ".join(f"{test} {key} {sorted(_list(value))}" for test, each in condition.items() for key, value in each.items())
+
+
+def a_change_of_parameters_deletes_no_message(stack: Stack):
+    queues = {name for name, resource in stack.resources.items() if resource["Type"] == "AWS::SQS::Queue"}
+    if queues != {"Queue", "DeadLetterQueue", "FullLoadQueue", "FullLoadDeadLetterQueue", "UndeliveredQueue"}:
+        yield f"with other parameters there are other queues than {sorted(queues)}"
+    for name in sorted(queues):
+        life = [stack.resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")]
+        if life != ["RetainExceptOnCreate", "Retain"]:
+            yield f"{name} is deleted with what is in it: {life}"
+
+
+def a_rule_is_let_in_before_it_tells(stack: Stack):
+    for name, resource in stack.resources.items():
+        if resource["Type"] == "AWS::Events::Rule":
+            [target] = resource["Properties"]["Targets"]
+            queue = next(queue for queue in SENDERS if _arn(stack.resources[queue]["Properties"]) == target["Arn"])
+            if sorted(resource.get("DependsOn", [])) != sorted([f"{queue}Policy", "UndeliveredQueuePolicy"]):
+                yield f"{name} is made when the policies may be missing: {resource.get('DependsOn')}"
+            if resource["Properties"].get("Name") not in SENDERS[queue]:
+                yield f"{name} is called {resource['Properties'].get('Name')}, which the policy of {queue} does not name"
 
 
 def every_event_pattern_is_for_the_bucket(stack: Stack):
@@ -207,12 +240,13 @@ def a_bucket_of_its_own_tells_the_queue(stack: Stack):
         return
     bucket = stack.resources["OwnLandingBucket"]["Properties"]
     prefix = stack.parameters["NotificationPrefix"]
-    if stack.of_type("AWS::Events::Rule"):
-        wanted = {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    else:
+    wanted = {}
+    if stack.parameters["Notification"] in ("eventbridge", "both"):
+        wanted["EventBridgeConfiguration"] = {"EventBridgeEnabled": True}
+    if stack.parameters["Notification"] in ("s3", "both"):
         told = {"Queue": _arn(lanes(stack)[0].queue), "Event": "s3:ObjectCreated:*"}
         narrowed = {"Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": prefix}]}}} if prefix else {}
-        wanted = {"QueueConfigurations": [told | narrowed]}
+        wanted["QueueConfigurations"] = [told | narrowed]
     if bucket["NotificationConfiguration"] != wanted:
         yield f"the bucket tells {bucket['NotificationConfiguration']}"
 
@@ -229,8 +263,9 @@ BY_OUTCOME = "files"
 def own_metrics(stack: Stack):
     """Every metric of ours that an alarm or the dashboard names: its name and dimensions."""
     for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
-        if alarm["Namespace"] == "dms2bq":
-            yield alarm["MetricName"], {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+        for metric in _looked_at(alarm).values():
+            if metric["Namespace"] == "dms2bq":
+                yield metric["MetricName"], _dimensions(metric)
     for widget in dashboard(stack)["widgets"]:
         for metric in widget["properties"]["metrics"]:
             if metric[0] == "dms2bq":
@@ -271,44 +306,150 @@ def alarms_say_what_to_do(stack: Stack):
         if alarm.get("AlarmActions", []) != ([topic] if topic else []):
             yield f"{name} tells {alarm.get('AlarmActions')}"
         # CloudWatch refuses an alarm that looks at more than seven days, and more than one day in periods below an hour.
-        seconds = alarm["Period"] * alarm["EvaluationPeriods"]
-        if seconds > (7 * DAY_SECS if alarm["Period"] >= 3600 else DAY_SECS):
+        period = _period(alarm)
+        seconds = period * alarm["EvaluationPeriods"]
+        if seconds > (7 * DAY_SECS if period >= 3600 else DAY_SECS):
             yield f"{name} looks at {seconds} s"
 
 
 def every_lane_is_watched(stack: Stack):
     alarms = list(stack.of_type("AWS::CloudWatch::Alarm").values())
-    for lane in lanes(stack):
-        dead, queue, function = lane.dead["QueueName"], lane.queue["QueueName"], f"<{lane.function_id}>"
-        row_mismatch = {"function": function, "outcome": "returned", "code": "job.row_mismatch"}
-        wanted = [
+    wanted = [("ApproximateNumberOfMessagesVisible", {"QueueName": "dms2bq-undelivered"}, 0)]
+    # Queues outlive their lane, so that what it left behind is noticed.
+    for queue, dead in [("Queue", "DeadLetterQueue"), ("FullLoadQueue", "FullLoadDeadLetterQueue")]:
+        queue, dead = (stack.resources[name]["Properties"]["QueueName"] for name in (queue, dead))
+        wanted += [
             ("ApproximateNumberOfMessagesVisible", {"QueueName": dead}, 0),
             ("ApproximateAgeOfOldestMessage", {"QueueName": dead}, 8 * DAY_SECS),
             ("ApproximateAgeOfOldestMessage", {"QueueName": queue}, 60 * int(stack.parameters["OldestMessageMinutes"])),
-            ("Errors", {"FunctionName": function}, 0),
-            ("files", row_mismatch, 0),
         ]
-        for metric, dimensions, threshold in wanted:
-            if not any(_is_above(alarm, metric, dimensions, threshold) for alarm in alarms):
-                yield f"no alarm when {metric} of {dimensions} is above {threshold}"
-    quiet = [alarm for alarm in alarms if alarm["ComparisonOperator"] == "LessThanThreshold"]
-    hours = int(stack.parameters["NothingLoadedHours"])
-    for alarm in quiet:
-        if (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) != (3600, hours, "breaching"):
-            yield "nothing would be said of hours without a load"
-    if len(quiet) != 1:
-        yield "there is no alarm when nothing is loaded"
+    for lane in lanes(stack):
+        function = f"<{lane.function_id}>"
+        row_mismatch = {"function": function, "outcome": "returned", "code": "job.row_mismatch"}
+        wanted += [("Errors", {"FunctionName": function}, 0), ("files", row_mismatch, 0)]
+    for metric, dimensions, threshold in wanted:
+        if not any(_is_above(alarm, metric, dimensions, threshold) for alarm in alarms):
+            yield f"no alarm when {metric} of {dimensions} is above {threshold}"
 
 
 def _is_above(alarm: dict, metric: str, dimensions: dict, threshold: int) -> bool:
-    about = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
-    return (alarm["MetricName"], about, alarm["Threshold"], alarm["ComparisonOperator"], alarm["TreatMissingData"]) == (
+    if "Metrics" in alarm:
+        return False
+    return (alarm["MetricName"], _dimensions(alarm), alarm["Threshold"], alarm["ComparisonOperator"], alarm["TreatMissingData"]) == (
         metric,
         dimensions,
         threshold,
         "GreaterThanThreshold",
         "notBreaching",
     )
+
+
+def _looked_at(alarm: dict) -> dict[str, dict]:
+    """The metrics that an alarm looks at, by the names they have in its expressions."""
+    if "Metrics" not in alarm:
+        return {"": alarm}
+    return {each["Id"]: each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each}
+
+
+def _dimensions(metric: dict) -> dict[str, str]:
+    return {each["Name"]: each["Value"] for each in metric["Dimensions"]}
+
+
+def _period(alarm: dict) -> int:
+    if "Metrics" not in alarm:
+        return alarm["Period"]
+    [period] = {each["MetricStat"]["Period"] for each in alarm["Metrics"] if "MetricStat" in each}
+    return period
+
+
+# What alarms about all functions together say to what happened: files and invocations by function, and whether it alarms. `None` is
+# a function that wrote nothing. With two lanes, the second is the lane of full loads.
+TOLD = {
+    "NothingLoadedAlarm": [
+        ([{"loaded": 3}], False),
+        ([{}], True),
+        ([{}, {"loaded": 300}], False),
+        ([{"loaded": 1}, {}], False),
+        ([{}, {}], True),
+    ],
+    "NothingCanLoadAlarm": [([{}], False), ([{"stopped": 1}], True), ([{}, {"stopped": 1}], True), ([{"loaded": 5}, {}], False)],
+    "NothingGetsThroughAlarm": [
+        ([{}], False),
+        ([{"returned": 7}], True),
+        ([{"returned": 7, "loaded": 1}], False),
+        ([{"loaded": 1}], False),
+        ([{}, {"returned": 1}], True),
+        ([{"returned": 1}, {"loaded": 1}], False),
+    ],
+    "QuotaExceededAlarm": [([{}], False), ([{"exceeded": 1}], True), ([{}, {"exceeded": 1}], True)],
+    "MappingsRejectedAlarm": [([{}], False), ([{"rejected": 1}], True), ([{}, {"rejected": 1}], True)],
+}
+# By the names in `TOLD`: metric and dimensions besides the function.
+COUNTED = {
+    "loaded": ("files", {"outcome": "loaded"}),
+    "returned": ("files", {"outcome": "returned"}),
+    "exceeded": ("files", {"outcome": "returned", "code": "job.quota_exceeded"}),
+    "stopped": ("nothing_can_load", {}),
+    "rejected": ("mappings_rejected", {}),
+}
+
+
+def alarms_about_all_lanes_look_at_each(stack: Stack):
+    functions = [f"<{lane.function_id}>" for lane in lanes(stack)]
+    for name, cases in TOLD.items():
+        alarm = stack.resources[name]["Properties"]
+        for happened, alarmed in cases:
+            if len(happened) == len(functions) and _alarms(alarm, dict(zip(functions, happened, strict=True))) != alarmed:
+                yield f"{name} would {'be silent' if alarmed else 'alarm'} on {happened}"
+
+
+def _alarms(alarm: dict, happened: dict[str, dict]) -> bool:
+    """Whether one period like this breaches the alarm's threshold."""
+    counts = {
+        (metric, tuple(sorted(({"function": function} | dimensions).items()))): count
+        for function, counted in happened.items()
+        for what, count in counted.items()
+        for metric, dimensions in [COUNTED[what]]
+    }
+    values = {
+        name: counts.get((metric["MetricName"], tuple(sorted(_dimensions(metric).items()))))
+        for name, metric in _looked_at(alarm).items()
+    }
+    expressions = {each["Id"]: each["Expression"] for each in alarm["Metrics"] if "Expression" in each}
+    [result] = [each["Id"] for each in alarm["Metrics"] if each["ReturnData"]]
+    value = metric_math(expressions, values, result)
+    if value is None:
+        return alarm["TreatMissingData"] == "breaching"
+    return value < alarm["Threshold"] if alarm["ComparisonOperator"] == "LessThanThreshold" else value > alarm["Threshold"]
+
+
+def metric_math(expressions: dict, values: dict, name: str):
+    """CloudWatch's metric math, as far as ours goes: a value that is missing makes all missing that is not filled."""
+    if name in values:
+        return values[name]
+    text = expressions[name].replace(" AND ", " and ").replace("IF(", "IF_(")
+    functions = {"FILL": lambda value, filled: filled if value is None else value, "SUM": sum, "IF_": lambda test, then, other: then if test else other}
+    named = {inner: metric_math(expressions, values, inner) for inner in {*expressions, *values} - {name} if re.search(rf"\b{inner}\b", text)}
+    return eval(text, {"__builtins__": {}}, functions | named)
+
+
+def an_outage_and_a_silence_are_noticed_in_time(stack: Stack):
+    hours = int(stack.parameters["NothingLoadedHours"])
+    # Period, periods that are looked at, and how many of them have to breach.
+    wanted = {
+        "NothingLoadedAlarm": (3600, hours, hours),
+        # What waits is asked for every ten minutes at the latest (src/outcome/backoff.rs), so that two of four see it.
+        "NothingCanLoadAlarm": (300, 4, 2),
+        "NothingGetsThroughAlarm": (900, 1, 1),
+        "QuotaExceededAlarm": (300, 1, 1),
+        "MappingsRejectedAlarm": (300, 1, 1),
+    }
+    for name, expected in wanted.items():
+        alarm = stack.resources[name]["Properties"]
+        periods = alarm["EvaluationPeriods"]
+        found = (_period(alarm), periods, alarm.get("DatapointsToAlarm", periods))
+        if found != expected:
+            yield f"{name} looks at {found}, and should at {expected}"
 
 
 def buckets_stay_private(stack: Stack):
@@ -347,11 +488,15 @@ CHECKS = [
     the_role_can_do_its_work,
     listing_is_for_mapped_folders,
     only_the_bucket_or_its_rules_may_send,
+    a_change_of_parameters_deletes_no_message,
+    a_rule_is_let_in_before_it_tells,
     every_event_pattern_is_for_the_bucket,
     a_bucket_of_its_own_tells_the_queue,
     metrics_are_those_of_the_program,
     alarms_say_what_to_do,
     every_lane_is_watched,
+    alarms_about_all_lanes_look_at_each,
+    an_outage_and_a_silence_are_noticed_in_time,
     buckets_stay_private,
     logs_end_some_day,
 ]

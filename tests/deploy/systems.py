@@ -136,6 +136,8 @@ def in_one_form(stack: cloudformation.Stack) -> cloudformation.Stack:
             function = re.sub(r"[<>]|\.Arn", "", properties["FunctionName"])
             name, properties["FunctionName"] = f"{function}Messages", function
         resources[name] = {"Type": resource["Type"], "Properties": _numbers(properties)}
+        if not resource["Type"].startswith("AWS::Lambda::"):  # Each tool says of its own functions what they depend on.
+            resources[name] |= {key: resource[key] for key in cloudformation.LIFE if key in resource}
     outputs = {name: value for name, value in stack.outputs.items() if not _OF_THE_TOOLS.fullmatch(name)}
     return cloudformation.Stack(stack.parameters, resources, outputs)
 

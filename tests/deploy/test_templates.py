@@ -98,7 +98,7 @@ def test_visibility_is_said_for_every_timeout_that_can_be_chosen():
 def test_buckets_stay_when_the_stack_goes():
     for resource in systems.sam_template()["Resources"].values():
         if resource["Type"] == "AWS::S3::Bucket":
-            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 def test_cloudformation_takes_the_template_as_it_is_sent():
