@@ -33,9 +33,8 @@ async fn main() -> ExitCode {
 
 async fn run() -> anyhow::Result<()> {
     let handler = Arc::new(start().await?);
-    if let Err(detail) = handler.prefetch_mappings(INIT_NETWORK_BUDGET).await {
-        tracing::error!(target: "dms2bq", code = "mapping.unusable", reason = detail, "no mappings yet");
-    }
+    // Without mappings it runs all the same: the first invocation tries again, and says of each message what is wrong.
+    let _said = handler.prefetch_mappings(INIT_NETWORK_BUDGET).await;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let handler = Arc::clone(&handler);
         async move {

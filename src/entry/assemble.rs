@@ -168,7 +168,8 @@ impl MappingSource for S3Files {
         let published = |id: VersionId| Version::Published(id.to_string());
         Ok(match found {
             Found::Published(current, _etag) => {
-                Offer { version: published(current.version), before: current.previous.map(published) }
+                let before = current.fallback().cloned().map(published);
+                Offer { version: published(current.version), before }
             }
             Found::Folder(fingerprint) => {
                 Offer { version: Version::Folder(fingerprint.to_string()), before: None }

@@ -186,13 +186,13 @@ impl Handler {
         self
     }
 
-    /// Reads the mappings ahead of the first invocation, within a budget.
+    /// Reads the mappings ahead of the first invocation, within a budget, and says so if there are none.
     ///
     /// # Errors
     /// Why there are none yet, in words; the first invocation tries again.
     pub async fn prefetch_mappings(&self, budget: Duration) -> Result<(), String> {
         let deadline = Deadline::at(self.clock.now() + budget);
-        self.mappings.snapshot(self.clock.as_ref(), deadline).await.map(|_mappings| ())
+        self.mappings.begin(self.clock.as_ref(), deadline).await
     }
 
     /// The time of an invocation that Lambda ends at `ends_at_ms` (milliseconds since 1970).
@@ -234,7 +234,7 @@ impl Handler {
         });
         self.mappings.look_beside(self.clock.as_ref(), time.work_until, work.boxed()).await;
         let (unproven, returned) = (into_inner(unproven), into_inner(returned));
-        say_loudly(&returned.failed_for_all);
+        self.say_loudly(&returned.failed_for_all);
         let message_indexes = unproven.returned(self.partial_replies);
         self.postpone(&message_indexes, &returned, &receipts, time.reply_by).await;
         Ok(unproven.reply(self.partial_replies)?)
@@ -308,6 +308,19 @@ impl Handler {
             Outcome::Returned(_) => false,
         };
         (record, settled)
+    }
+
+    /// What makes everything fail is said once per invocation, code and dataset, not once per message.
+    fn say_loudly(&self, records: &[Record]) {
+        let mut said = Vec::new();
+        for record in records {
+            let what = (record.code, record.dataset());
+            if !said.contains(&what) {
+                said.push(what);
+                let alike = records.iter().filter(|other| (other.code, other.dataset()) == what).count();
+                telemetry::nothing_can_load(record, alike, self.metrics.as_ref(), self.clock.unix_ms());
+            }
+        }
     }
 
     /// A message without any record is done, and leaves a line like every other.
@@ -399,19 +412,6 @@ fn take_apart(
         }));
     }
     pieces
-}
-
-/// What makes everything fail is said once per invocation, code and dataset, not once per message.
-fn say_loudly(records: &[Record]) {
-    let mut said = Vec::new();
-    for record in records {
-        let what = (record.code, record.dataset());
-        if !said.contains(&what) {
-            said.push(what);
-            let alike = records.iter().filter(|other| (other.code, other.dataset()) == what).count();
-            telemetry::nothing_can_load(record, alike);
-        }
-    }
 }
 
 fn into_inner<T>(mutex: Mutex<T>) -> T {

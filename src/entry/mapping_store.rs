@@ -173,24 +173,42 @@ impl MappingStore {
         self.metrics = Some(metrics);
     }
 
+    /// Reads the mappings that a process begins with, and says so if there are none.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn begin(&self, clock: &dyn Clock, deadline: Deadline) -> Result<(), String> {
+        let Err(error) = self.at_hand(clock, deadline).await else { return Ok(()) };
+        // What may pass is nobody's mistake, and is not counted as one.
+        let counted = self.metrics.as_ref().filter(|_| matches!(error, SourceError::Broken(_)));
+        let reason = error.into_detail();
+        telemetry::no_mappings_yet(&reason, counted, clock.unix_ms());
+        Err(reason)
+    }
+
     /// The mappings to go by. While there are none, each call tries to read them: a network that failed at the
     /// start must not cost more than the invocations that it failed.
     ///
     /// # Errors
     /// Why there are none, in words; all problems of all files at once.
     pub async fn snapshot(&self, clock: &dyn Clock, deadline: Deadline) -> Result<Arc<Mappings>, String> {
+        self.at_hand(clock, deadline).await.map_err(SourceError::into_detail)
+    }
+
+    async fn at_hand(&self, clock: &dyn Clock, deadline: Deadline) -> Result<Arc<Mappings>, SourceError> {
+        let unread = |why: String| Err(SourceError::Unread(why));
         let mut state = self.state.lock().await;
         if let Some(in_force) = &state.in_force {
             return Ok(Arc::clone(&in_force.mappings));
         }
-        let Some(source) = &self.source else { return Err("no mappings were given".to_owned()) };
+        let Some(source) = &self.source else { return unread("no mappings were given".to_owned()) };
         let read = AssertUnwindSafe(read_first(source.as_ref(), deadline)).catch_unwind();
         let (in_force, rejected) = match tokio::time::timeout_at(deadline.instant(), read).await {
             Ok(Ok(read)) => read?,
             Ok(Err(panic)) => {
-                return Err(format!("reading them panicked: {}", panic_message(panic.as_ref())));
+                return unread(format!("reading them panicked: {}", panic_message(panic.as_ref())));
             }
-            Err(_elapsed) => return Err("reading them took longer than there was time".to_owned()),
+            Err(_elapsed) => return unread("reading them took longer than there was time".to_owned()),
         };
         telemetry::mappings_in_force(&in_force.version.to_string(), None);
         if let Some(rejected) = &rejected {
@@ -314,10 +332,10 @@ impl MappingStore {
 async fn read_first(
     source: &dyn MappingSource,
     deadline: Deadline,
-) -> Result<(InForce, Option<Rejected>), String> {
+) -> Result<(InForce, Option<Rejected>), SourceError> {
     let mut tries = 1;
     let (offer, error) = loop {
-        let offer = source.look(deadline).await.map_err(SourceError::into_detail)?;
+        let offer = source.look(deadline).await?;
         match load(source, &offer.version, deadline).await {
             Ok(in_force) => return Ok((in_force, None)),
             Err(SourceError::Changing(_)) if tries < TRIES => tries += 1,
@@ -326,13 +344,15 @@ async fn read_first(
     };
     let (reason, before) = match (error, offer.before) {
         (SourceError::Broken(reason), Some(before)) => (reason, before),
-        (error, _) => return Err(error.into_detail()),
+        (error, _) => return Err(error),
     };
     match load(source, &before, deadline).await {
         Ok(in_force) => Ok((in_force, Some(Rejected::unread(offer.version, reason)))),
         Err(error) => {
             let also = error.into_detail();
-            Err(format!("version {}: {reason}; and the version before, {before}: {also}", offer.version))
+            let both =
+                format!("version {}: {reason}; and the version before, {before}: {also}", offer.version);
+            Err(SourceError::Broken(both))
         }
     }
 }

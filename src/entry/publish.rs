@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::cloud::aws;
 use crate::cloud::aws::S3;
 use crate::cloud::aws::mappings::{
-    Current, FileChanges, InForce, PublishError, S3Folder, VersionId, in_force, put_in_force, read_mappings,
-    read_version, upload, version_before,
+    Current, FileChanges, InForce, PublishError, S3Folder, VersionId, in_force, mark_published, put_in_force,
+    read_mappings, read_version, upload, version_before,
 };
 use crate::cloud::clock::{Clock, SystemClock};
 use crate::entry::check::{self, CheckFormat};
@@ -237,6 +237,7 @@ impl Publisher<'_> {
             // Whole, or it would not count as being in force.
             if !self.dry_run {
                 upload(self.s3, self.folder, files).await?;
+                mark_published(self.s3, self.folder).await?;
             }
             return Ok(Put { current: current.clone(), is_new: false, changes: None });
         }
@@ -248,9 +249,11 @@ impl Publisher<'_> {
             None => None,
         };
         let next = Current::new(id, previous, published_at, self.note.clone());
+        let next = if self.is_rollback { next.taking_back() } else { next };
         if !self.dry_run {
             upload(self.s3, self.folder, files).await?;
             put_in_force(self.s3, self.folder, before, &next).await?;
+            mark_published(self.s3, self.folder).await?;
         }
         Ok(Put { current: next, is_new: true, changes })
     }
@@ -275,7 +278,7 @@ impl Publisher<'_> {
         current: &Current,
         next: &VersionId,
     ) -> Result<Option<VersionId>, PublishError> {
-        for id in [Some(&current.version), current.previous.as_ref()].into_iter().flatten() {
+        for id in [Some(&current.version), current.fallback()].into_iter().flatten() {
             if id == next {
                 continue;
             }
@@ -373,9 +376,10 @@ impl Publisher<'_> {
         }
         Ok(match error {
             PublishError::Conflict { .. } | PublishError::NothingBefore { .. } => ExitCode::FAILURE,
-            PublishError::Mappings(_) | PublishError::Unwritable { .. } | PublishError::Unsure { .. } => {
-                ExitCode::from(EXIT_COULD_NOT)
-            }
+            PublishError::Mappings(_)
+            | PublishError::Unwritable { .. }
+            | PublishError::Unsure { .. }
+            | PublishError::Unmarked { .. } => ExitCode::from(EXIT_COULD_NOT),
         })
     }
 }

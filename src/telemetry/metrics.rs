@@ -46,11 +46,16 @@ pub const LOAD_LATENCY: Metric = Metric { name: "load_latency_ms", unit: "Millis
 pub const JOB_WAIT: Metric = Metric { name: "job_wait_ms", unit: "Milliseconds" };
 /// Jobs that failed before the one that loaded the object.
 pub const RETRIES: Metric = Metric { name: "retry_count", unit: "Count" };
-/// Published mappings that were not taken, because they are broken.
+/// Mappings that were not taken, because they are broken: newer ones, or those that a process would begin with.
 pub const MAPPINGS_REJECTED: Metric = Metric { name: "mappings_rejected", unit: "Count" };
+/// What keeps everything of a dataset, or everything, from loading: 1 for each invocation that met it. The age of the oldest
+/// message does not show it, since SQS leaves out messages that were received three times
+/// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html>).
+pub const NOTHING_CAN_LOAD: Metric = Metric { name: "nothing_can_load", unit: "Count" };
 
 /// Every metric that dms2bq writes.
-pub const METRICS: [Metric; 7] = [FILES, ROWS, BYTES, LOAD_LATENCY, JOB_WAIT, RETRIES, MAPPINGS_REJECTED];
+pub const METRICS: [Metric; 8] =
+    [FILES, ROWS, BYTES, LOAD_LATENCY, JOB_WAIT, RETRIES, MAPPINGS_REJECTED, NOTHING_CAN_LOAD];
 
 /// The metrics of one function.
 #[derive(Debug, Clone)]
@@ -83,9 +88,9 @@ impl Metrics {
         embedded(at_ms, &directives)
     }
 
-    /// What a line about broken mappings says to CloudWatch, as JSON.
-    pub(super) fn of_rejected_mappings(&self, at_ms: u64) -> String {
-        embedded(at_ms, &[directive(&[vec![dimension::FUNCTION]], &[MAPPINGS_REJECTED])])
+    /// What a line about something that is counted by itself says to CloudWatch, as JSON.
+    pub(super) fn of_one(&self, metric: Metric, at_ms: u64) -> String {
+        embedded(at_ms, &[directive(&[vec![dimension::FUNCTION]], &[metric])])
     }
 }
 

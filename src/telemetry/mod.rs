@@ -11,7 +11,7 @@ use tracing_subscriber::{Layer, fmt};
 
 pub use self::lines::is_obeyed;
 use self::lines::{JsonLines, Printable};
-use self::metrics::Metrics;
+use self::metrics::{MAPPINGS_REJECTED, Metrics, NOTHING_CAN_LOAD};
 use crate::outcome::Disposition;
 use crate::outcome::record::Record;
 
@@ -127,8 +127,8 @@ pub fn write_record(record: &Record, metrics: Option<&Metrics>, now_ms: u64) {
     }
 }
 
-/// Says once for an invocation that nothing can load, and why.
-pub fn nothing_can_load(record: &Record, message_count: usize) {
+/// Says once for an invocation that nothing can load, and why, with its metric for the alarm.
+pub fn nothing_can_load(record: &Record, message_count: usize, metrics: Option<&Metrics>, now_ms: u64) {
     tracing::error!(
         target: "dms2bq",
         code = record.code,
@@ -136,6 +136,9 @@ pub fn nothing_can_load(record: &Record, message_count: usize) {
         message_count,
         reason = record.message,
         remedy = record.remedy,
+        function = metrics.map(Metrics::function),
+        nothing_can_load = metrics.map(|_| 1_u64),
+        _aws = metrics.map(|metrics| metrics.of_one(NOTHING_CAN_LOAD, now_ms)),
         "nothing can load"
     );
 }
@@ -179,8 +182,21 @@ pub fn mappings_rejected(
                   them, run `dms2bq check` and publish again, or go back with `dms2bq publish --rollback`.",
         function = metrics.map(Metrics::function),
         mappings_rejected = metrics.map(|_| 1_u64),
-        _aws = metrics.map(|metrics| metrics.of_rejected_mappings(now_ms)),
+        _aws = metrics.map(|metrics| metrics.of_one(MAPPINGS_REJECTED, now_ms)),
         "broken mappings were not taken"
+    );
+}
+
+/// Says that a process has no mappings to begin with; counted if they are broken, and there are none to go by instead.
+pub fn no_mappings_yet(reason: &str, metrics: Option<&Metrics>, now_ms: u64) {
+    tracing::error!(
+        target: "dms2bq",
+        code = "mapping.unusable",
+        reason,
+        function = metrics.map(Metrics::function),
+        mappings_rejected = metrics.map(|_| 1_u64),
+        _aws = metrics.map(|metrics| metrics.of_one(MAPPINGS_REJECTED, now_ms)),
+        "no mappings yet"
     );
 }
 

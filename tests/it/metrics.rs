@@ -51,29 +51,43 @@ fn counted(line: &Value) -> Counted {
 struct Ground {
     function: Function,
     _s3: OneObjectS3,
-    _bigquery: emulator::Running,
+    bigquery: emulator::Running,
     _folder: tempfile::TempDir,
     lines_seen: usize,
 }
 
 impl Ground {
     async fn start() -> Self {
+        let ground = Self::with(&[]).await;
+        ground.bigquery.ensure_dataset("acme-dw", "casino_a", "asia-northeast3").await.expect("a good name");
+        ground
+    }
+
+    /// Without any dataset, and with these variables besides the usual ones.
+    async fn with(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let options = Options { data_dir: Some(folder.path().to_owned()), ..Options::default() };
         let bigquery = emulator::start(options).await.expect("loopback is there");
-        bigquery.ensure_dataset("acme-dw", "casino_a", "asia-northeast3").await.expect("a good name");
         let s3 = OneObjectS3::start(file_of(&[numbers("id", 1..4)]), "e1", Manner::default()).await;
-        let settings = [
+        let mut settings = vec![
             ("DMS2BQ_PARTIAL_BATCH_RESPONSE", "on"),
             ("AWS_ENDPOINT_URL_S3", s3.url()),
             ("BIGQUERY_EMULATOR_HOST", bigquery.base_url()),
         ];
+        settings.extend(more);
         let function = Function::start(BOOTSTRAP, &environment(&settings)).await;
-        Self { function, _s3: s3, _bigquery: bigquery, _folder: folder, lines_seen: 0 }
+        Self { function, _s3: s3, bigquery, _folder: folder, lines_seen: 0 }
     }
 
     /// Hands the function a message and gives the one wide line that it wrote.
     async fn line_of(&mut self, receive_count: u32, body: &Value) -> Value {
+        let (mut wide, _others) = self.lines_of(receive_count, body).await;
+        assert_eq!(wide.len(), 1, "{wide:?}");
+        wide.remove(0)
+    }
+
+    /// Hands the function a message and gives the wide lines that it wrote, and the others that count something.
+    async fn lines_of(&mut self, receive_count: u32, body: &Value) -> (Vec<Value>, Vec<Value>) {
         let attributes = json!({ "ApproximateReceiveCount": receive_count.to_string() });
         let message = json!({ "messageId": "m", "body": body.to_string(), "attributes": attributes });
         let answer = self.function.invoke(&json!({ "Records": [message] }), Duration::from_secs(30)).await;
@@ -83,11 +97,10 @@ impl Ground {
             .lines()
             .skip(self.lines_seen)
             .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
-            .filter(|line| line.get("outcome").is_some())
+            .filter(|line| line.get("_aws").is_some())
             .collect();
         self.lines_seen = output.lines().count();
-        let [line] = lines.as_slice() else { panic!("one line, and not {lines:?}") };
-        line.clone()
+        lines.into_iter().partition(|line| line.get("outcome").is_some())
     }
 }
 
@@ -145,6 +158,43 @@ async fn a_line_counts_what_came_in_with_its_message_and_nothing_twice() {
 
     let line = ground.line_of(1, &created("elsewhere", &landed)).await;
     assert_eq!(counted(&line), Counted::from([files("returned", Some("route.unmapped"))]), "{line}");
+}
+
+#[tokio::test]
+async fn what_keeps_all_of_a_dataset_from_loading_is_counted_once_in_each_invocation() {
+    let mut ground = Ground::with(&[]).await;
+    let news = created("acme-landing", &jiff::Timestamp::now().to_string());
+    let two = json!({ "Records": [news["Records"][0], news["Records"][0]] });
+    for receive_count in 1..=2 {
+        let (wide, others) = ground.lines_of(receive_count, &two).await;
+        assert_eq!(wide.len(), 2, "{wide:?}");
+        for line in &wide {
+            assert_eq!(
+                counted(line),
+                Counted::from([files("returned", Some("job.dataset_not_found"))]),
+                "{line}"
+            );
+        }
+        let [line] = others.as_slice() else { panic!("one line, and not {others:?}") };
+        assert_eq!(counted(line), plain(&["nothing_can_load"]), "{line}");
+        assert_eq!((&line["nothing_can_load"], &line["message_count"]), (&json!(1), &json!(2)), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn mappings_that_a_process_cannot_begin_with_are_counted_when_it_starts() {
+    let broken = tempfile::tempdir().expect("a folder");
+    std::fs::write(broken.path().join("casino-a.json"), r#"{ "sauce": {} }"#).expect("written");
+    let mut ground = Ground::with(&[("DMS2BQ_MAPPINGS", broken.path().to_str().expect("a path"))]).await;
+    let (wide, others) = ground.lines_of(1, &created("acme-landing", "2022-12-01T09:30:15.123Z")).await;
+    assert_eq!(counted(&wide[0]), Counted::from([files("returned", Some("mapping.unusable"))]));
+    let counted_by_others: Vec<Counted> = others.iter().map(counted).collect();
+    assert_eq!(
+        counted_by_others,
+        [plain(&["mappings_rejected"]), plain(&["nothing_can_load"])],
+        "{others:?}"
+    );
+    assert!(others[0]["reason"].as_str().expect("a text").contains("sauce"), "{others:?}");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use dms2bq::cloud::aws::S3;
 use dms2bq::cloud::aws::mappings::{
-    Current, Found, InForce, MappingsError, PublishError, S3Folder, VersionId, in_force, look, put_in_force,
-    read_folder, read_mappings, read_version, upload, version_before,
+    Current, Found, InForce, MappingsError, PublishError, S3Folder, VersionId, in_force, look,
+    mark_published, put_in_force, read_folder, read_mappings, read_version, upload, version_before,
 };
 use dms2bq::cloud::clock::SystemClock;
 use dms2bq::cloud::{Clock, Deadline};
@@ -28,6 +28,8 @@ pub(crate) async fn examine(prefix: &Prefix<'_>) {
     prefix.of_two_that_publish_at_once_one_is_told().await;
     prefix.a_lost_answer_is_not_a_conflict().await;
     prefix.what_is_not_as_it_was_published_is_not_read().await;
+    prefix.a_first_publication_is_whole_or_the_plain_folder_stays_in_force().await;
+    prefix.what_was_taken_back_is_not_gone_by_again().await;
     prefix.a_process_that_starts_on_damaged_mappings_goes_by_those_before().await;
     prefix.a_plain_folder_is_read_as_it_was_listed().await;
 }
@@ -158,6 +160,42 @@ impl Prefix<'_> {
         self.put("damaged", "CURRENT", "6f77c38b8f5fbb88").await;
         let error = look(self.s3, &folder).await.expect_err("no pointer");
         assert_eq!(error.code(), "mapping.bad_current");
+    }
+
+    async fn a_first_publication_is_whole_or_the_plain_folder_stays_in_force(&self) {
+        let folder = self.folder("first");
+        self.put("first", "a.json", &files("plain")[0].text).await;
+        let before = in_force(self.s3, &folder).await.expect("a plain folder");
+        // Somebody is killed here, the first time.
+        let id = upload(self.s3, &folder, &files("one")).await.expect("written");
+        assert_eq!(self.dataset(&folder).await, "plain");
+        put_in_force(self.s3, &folder, &before, &next(id, &before)).await.expect("in force");
+        for _again in 0..2 {
+            mark_published(self.s3, &folder).await.expect("marked");
+        }
+        assert_eq!(self.dataset(&folder).await, "one");
+        self.delete("first", "CURRENT").await;
+        let error = look(self.s3, &folder).await.expect_err("it is gone");
+        assert_eq!(error.code(), "mapping.current_gone");
+        assert_eq!(in_force(self.s3, &folder).await.expect("to publish again").current, None);
+        self.publish(&folder, "two").await;
+        assert_eq!(self.dataset(&folder).await, "two");
+    }
+
+    async fn what_was_taken_back_is_not_gone_by_again(&self) {
+        let folder = self.folder("back");
+        let good = self.publish(&folder, "good").await;
+        let regretted = self.publish(&folder, "regretted").await;
+        let before = in_force(self.s3, &folder).await.expect("what is in force");
+        let back = next(version_before(&folder, &before).expect("there is one"), &before).taking_back();
+        put_in_force(self.s3, &folder, &before, &back).await.expect("in force");
+        let now = in_force(self.s3, &folder).await.expect("what is in force");
+        assert_eq!(version_before(&folder, &now).expect("a second rollback undoes it"), regretted);
+        self.delete("back", &format!("versions/{good}/a.json")).await;
+        let store =
+            MappingStore::from_source(std::sync::Arc::new(S3Files::new(self.s3.clone(), folder.clone())));
+        let error = store.snapshot(&SystemClock, soon()).await.expect_err("nothing to go by");
+        assert!(error.contains(good.as_str()) && !error.contains(regretted.as_str()), "{error}");
     }
 
     async fn a_process_that_starts_on_damaged_mappings_goes_by_those_before(&self) {

@@ -86,6 +86,7 @@ def test_publish_puts_in_force_what_checks_and_goes_back(place):
     listed = place.cloud.s3.list_objects_v2(Bucket=place.bucket)["Contents"]
     assert [entry["Key"] for entry in listed] == [
         "dms2bq/mappings/CURRENT",
+        "dms2bq/mappings/PUBLISHED",
         f"dms2bq/mappings/versions/{first['version']}/landing.json",
     ]
     again = place.publish(one)
@@ -94,7 +95,7 @@ def test_publish_puts_in_force_what_checks_and_goes_back(place):
     second = place.publish(two)
     assert second["before"]["version"] == first["version"]
     assert place.publish("--rollback")["version"] == first["version"]
-    assert place.current()["previous"] == second["version"]
+    assert place.current()["previous"] == second["version"] and place.current()["previous_taken_back"]
     assert place.publish("--rollback")["version"] == second["version"], "a second rollback undoes the first"
 
     told = place.run("publish", "--rollback", "--dry-run", place.address)

@@ -119,7 +119,7 @@ impl MappingsError {
                  dms2bq that wrote it."
             }
             Self::CurrentGone { .. } => {
-                "Publish again. Files beside `versions/` are of the time before the first publication, and are not taken \
+                "Publish again. Files beside PUBLISHED are of the time before the first publication, and are not taken \
                  for what was published."
             }
             Self::Damaged { .. } => {

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! prefix/CURRENT                        which version is in force, and which was before
+//! prefix/PUBLISHED                      that mappings were published here, so that there has to be a CURRENT
 //! prefix/versions/6f77c38b8f5fbb88/     one version: its files never change
 //!   casino-a.json
 //!   casino-b.json
 //! ```
 //!
 //! A version's id is made from its files, so whoever reads a version knows whether it is whole; and all of a change is
-//! in force with the one PUT of `CURRENT`. Where there is no `CURRENT`, the mappings are the `*.json` directly below the
+//! in force with the one PUT of `CURRENT`. Where nothing was published, the mappings are the `*.json` directly below the
 //! prefix: a plain folder, which changes file by file. docs/decisions/0012-mappings-in-s3.md says what that costs.
 
 mod error;
@@ -23,7 +24,7 @@ use crate::route::MAX_FILE_BYTES;
 
 pub use error::MappingsError;
 #[cfg(feature = "cli")]
-pub use publish::{InForce, PublishError, in_force, put_in_force, upload, version_before};
+pub use publish::{InForce, PublishError, in_force, mark_published, put_in_force, upload, version_before};
 pub use read::{Fingerprint, Found, look, read_folder, read_mappings, read_version};
 #[cfg(feature = "cli")]
 pub use version::FileChanges;
@@ -31,6 +32,9 @@ pub use version::{Current, VersionId};
 
 /// The file that says which version is in force.
 pub const CURRENT_FILE: &str = "CURRENT";
+
+/// The file that says that mappings were published. It stays.
+const PUBLISHED_FILE: &str = "PUBLISHED";
 
 /// The folder of all versions.
 const VERSIONS_FOLDER: &str = "versions";

@@ -6,7 +6,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::read::list;
 use super::version::base_name;
-use super::{CURRENT_FILE, Current, Found, MappingsError, S3Folder, VersionId, look, read_version};
+use super::{
+    CURRENT_FILE, Current, Found, MappingsError, PUBLISHED_FILE, S3Folder, VersionId, look, read_version,
+};
 use crate::cloud::aws::S3;
 use crate::cloud::aws::errors::chain;
 use crate::object::ETag;
@@ -56,6 +58,14 @@ pub enum PublishError {
         /// What the network said.
         detail: String,
     },
+    /// The version is in force, and the file that says that there is one was not written.
+    #[error("the mappings are in force; but {address} could not be written: {detail}")]
+    Unmarked {
+        /// The file.
+        address: String,
+        /// What S3 or the network said.
+        detail: String,
+    },
     /// There is no version before the one in force.
     #[error("there is nothing to go back to in {address}: {detail}")]
     NothingBefore {
@@ -74,6 +84,7 @@ impl PublishError {
             Self::Conflict { .. } => "mapping.publish_conflict",
             Self::Unwritable { .. } => "mapping.unwritable",
             Self::Unsure { .. } => "mapping.publish_unsure",
+            Self::Unmarked { .. } => "mapping.unmarked",
             Self::NothingBefore { .. } => "mapping.nothing_before",
         }
     }
@@ -93,6 +104,10 @@ impl PublishError {
             Self::Unsure { .. } => {
                 "It may be in force, or what was there before. `dms2bq publish --dry-run` says which; publishing the same \
                  again does no harm."
+            }
+            Self::Unmarked { .. } => {
+                "Publish the same once more, which writes it. Without it a new process would take the files beside \
+                 `versions/` for the mappings, should CURRENT ever be deleted."
             }
             Self::NothingBefore { .. } => {
                 "Check out the mappings that you want and publish those: a version that was published before has \
@@ -115,7 +130,6 @@ pub async fn in_force(s3: &S3, folder: &S3Folder) -> Result<InForce, PublishErro
             let plain_files = list(s3, folder).await?.files.len();
             Ok(InForce { current: None, etag: None, plain_files })
         }
-        // A first publication that came no further than its files leaves this, too.
         Err(MappingsError::CurrentGone { .. }) => {
             Ok(InForce { current: None, etag: None, plain_files: list(s3, folder).await?.files.len() })
         }
@@ -186,6 +200,26 @@ pub async fn put_in_force(
         None => "is gone".to_owned(),
     };
     Err(PublishError::Conflict { address: folder.address_of(CURRENT_FILE), now })
+}
+
+/// Writes, once and for all, that mappings were published here: whoever then finds no `CURRENT` knows that it is gone, and
+/// does not take the files of a plain folder for mappings. Written last, so that a first publication that came no further
+/// than its files leaves the plain folder in force.
+///
+/// # Errors
+/// [`PublishError::Unmarked`] if S3 does not take it.
+pub async fn mark_published(s3: &S3, folder: &S3Folder) -> Result<(), PublishError> {
+    let text = format!(
+        "{CURRENT_FILE} says which of the versions here is in force. If it is gone, publish again.\n"
+    );
+    let request = put(s3, folder, PUBLISHED_FILE, text).content_type("text/plain").if_none_match("*");
+    match request.send().await {
+        Ok(_) => Ok(()),
+        Err(error) if is_conflict(error.raw_response().map(|answer| answer.status().as_u16())) => Ok(()),
+        Err(error) => {
+            Err(PublishError::Unmarked { address: folder.address_of(PUBLISHED_FILE), detail: chain(&error) })
+        }
+    }
 }
 
 /// The version that a rollback puts in force. The one in force becomes the one before, so a second rollback undoes the

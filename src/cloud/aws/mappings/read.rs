@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::version::short_hex;
 use super::{
-    CURRENT_FILE, Current, MAX_LISTED_OBJECTS, MAX_MAPPING_BYTES, MAX_MAPPING_FILES, MappingsError, S3Folder,
-    SCHEMA_FILE, VERSIONS_FOLDER, VersionId,
+    CURRENT_FILE, Current, MAX_LISTED_OBJECTS, MAX_MAPPING_BYTES, MAX_MAPPING_FILES, MappingsError,
+    PUBLISHED_FILE, S3Folder, SCHEMA_FILE, VersionId,
 };
 use crate::cloud::aws::S3;
 use crate::cloud::aws::errors::classify;
@@ -69,9 +69,9 @@ impl fmt::Display for Fingerprint {
 pub async fn look(s3: &S3, folder: &S3Folder) -> Result<Found, MappingsError> {
     let mut tries = 1;
     loop {
-        let Listing { current, files, has_versions } = list(s3, folder).await?;
+        let Listing { current, files, was_published } = list(s3, folder).await?;
         let Some(object) = current else {
-            if has_versions {
+            if was_published {
                 return Err(MappingsError::CurrentGone { address: folder.address_of(CURRENT_FILE) });
             }
             some_of(&files, folder)?;
@@ -159,25 +159,24 @@ pub(super) struct Listing {
     pub(super) current: Option<Object>,
     /// The mapping files, by name; none of them too large.
     pub(super) files: Vec<Object>,
-    /// Whether versions were published here.
-    pub(super) has_versions: bool,
+    /// Whether versions were in force here before.
+    pub(super) was_published: bool,
 }
 
 pub(super) async fn list(s3: &S3, folder: &S3Folder) -> Result<Listing, MappingsError> {
     let too_many = |what, limit| MappingsError::TooMany { address: folder.to_string(), what, limit };
-    let mut listing = Listing { current: None, files: Vec::new(), has_versions: false };
-    let versions = format!("{}{VERSIONS_FOLDER}/", folder.prefix);
+    let mut listing = Listing { current: None, files: Vec::new(), was_published: false };
     let mut seen: usize = 0;
     let mut next = None;
     loop {
         let page = list_page(s3, folder, next.take()).await?;
         seen += page.contents().len() + page.common_prefixes().len();
-        listing.has_versions |=
-            page.common_prefixes().iter().any(|common| common.prefix() == Some(versions.as_str()));
         for listed in page.contents() {
             let name = listed.key().unwrap_or_default().strip_prefix(&folder.prefix).unwrap_or_default();
             if name == CURRENT_FILE {
                 listing.current = Some(identify(folder, listed)?);
+            } else if name == PUBLISHED_FILE {
+                listing.was_published = true;
             } else if is_mapping(name) {
                 listing.files.push(not_too_large(listed, identify(folder, listed)?)?);
             }

@@ -112,9 +112,11 @@ pub struct Current {
     format: u32,
     /// The version in force.
     pub version: VersionId,
-    /// The version that was in force before: what a rollback goes back to, and what a new process goes by if the one
-    /// in force is broken.
+    /// The version that was in force before: what a rollback goes back to.
     pub previous: Option<VersionId>,
+    /// Whether a rollback took `previous` back. A second one may put it in force again; nobody else goes by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    previous_taken_back: bool,
     /// When it was put in force, for people.
     pub published_at: String,
     /// What whoever published it wanted to be remembered, such as a commit.
@@ -130,7 +132,20 @@ impl Current {
         published_at: String,
         note: Option<String>,
     ) -> Self {
-        Self { format: FORMAT, version, previous, published_at, note }
+        Self { format: FORMAT, version, previous, previous_taken_back: false, published_at, note }
+    }
+
+    /// The same, if it comes into force by a rollback: what was in force before is taken back.
+    #[must_use]
+    pub fn taking_back(mut self) -> Self {
+        self.previous_taken_back = self.previous.is_some();
+        self
+    }
+
+    /// The version that a new process goes by if the one in force is broken. Where the one before was taken back there is
+    /// none: files that wait can be loaded later, and files in the wrong table cannot be taken out.
+    pub fn fallback(&self) -> Option<&VersionId> {
+        self.previous.as_ref().filter(|_| !self.previous_taken_back)
     }
 
     /// Reads what `CURRENT` holds. Fields of no meaning here are passed over, so that a later dms2bq may add some.
@@ -184,6 +199,10 @@ mod tests {
             ["0123456789abcdef", "fedcba9876543210"].map(|id| VersionId::parse(id).unwrap());
         let current = Current::new(version, Some(previous), "2026-11-21T15:00:00Z".into(), None);
         assert_eq!(Current::parse(&current.to_json()).unwrap(), current);
+        assert_eq!(current.fallback(), current.previous.as_ref());
+        let back = current.clone().taking_back();
+        assert_eq!(Current::parse(&back.to_json()).unwrap(), back);
+        assert_eq!((back.fallback(), &back.previous), (None, &current.previous));
         let later = current.to_json().replace("\"format\": 1", "\"format\": 2");
         assert!(Current::parse(&later).unwrap_err().contains("format 2"));
         for text in ["", "{}", "null", "0123456789abcdef", r#"{"format":1,"version":"../x","previous":null}"#]
