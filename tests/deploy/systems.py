@@ -138,6 +138,8 @@ def in_one_form(stack: cloudformation.Stack) -> cloudformation.Stack:
         resources[name] = {"Type": resource["Type"], "Properties": _numbers(properties)}
         if not resource["Type"].startswith("AWS::Lambda::"):  # Each tool says of its own functions what they depend on.
             resources[name] |= {key: resource[key] for key in cloudformation.LIFE if key in resource}
+            if isinstance(resource.get("DependsOn"), str):
+                resources[name]["DependsOn"] = [resource["DependsOn"]]
     outputs = {name: value for name, value in stack.outputs.items() if not _OF_THE_TOOLS.fullmatch(name)}
     return cloudformation.Stack(stack.parameters, resources, outputs)
 

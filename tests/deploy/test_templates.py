@@ -39,7 +39,7 @@ def mutate(template: dict, mutation: dict) -> None:
     place = template
     for step in way:
         place = place[step]
-    before = copy.deepcopy(place[last])
+    before = copy.deepcopy(place.get(last) if isinstance(place, dict) else place[last])
     if verb == "set":
         place[last] = mutation["to"]
         assert place[last] != before, "this changes nothing"
