@@ -15,6 +15,8 @@ POISON_SECS = 300
 # What a message that never loads waits before it comes back: the last row of the table in src/outcome/backoff.rs.
 POISON_WAIT_SECS = 2
 
+# Variables that the HTTP client reads, for calls to Google (src/cloud/google/http.rs), and the parameters that they come from.
+OF_THE_HTTP_CLIENT = {"HTTPS_PROXY": "HttpsProxy", "NO_PROXY": "NoProxy", "SSL_CERT_FILE": "CertificateFile"}
 # Variables that the program reads and a deployment leaves alone.
 NOT_SET = {
     "GOOGLE_APPLICATION_CREDENTIALS": "a file with a key, or one that says what DMS2BQ_GOOGLE_PROVIDER says",
@@ -44,7 +46,12 @@ def lanes(stack: Stack) -> list[Lane]:
 def environment_is_what_the_program_reads(stack: Stack):
     names = set(re.findall(r'pub const \w+: &str = "(\w+)";', (ROOT / "src/config.rs").read_text()))
     for lane in lanes(stack):
-        given = set(lane.function["Environment"]["Variables"])
+        variables = lane.function["Environment"]["Variables"]
+        for name, parameter in OF_THE_HTTP_CLIENT.items():
+            # Empty would not be unset to everybody.
+            if variables.get(name) != (stack.parameters[parameter] or None):
+                yield f"{name} of {lane.function_id} is {variables.get(name)}"
+        given = set(variables) - OF_THE_HTTP_CLIENT.keys()
         yield from (f"{lane.function_id} sets {name}, which src/config.rs does not read" for name in sorted(given - names))
         missing = names - given - NOT_SET.keys()
         yield from (f"{lane.function_id} does not set {name}, which src/config.rs reads" for name in sorted(missing))
@@ -171,7 +178,9 @@ def listing_is_for_mapped_folders(stack: Stack):
     }
     for statement in statements(stack):
         if statement["Sid"] in wanted:
-            prefixes = statement.get("Condition", {}).get("StringLikeIfExists", {}).get("s3:prefix", [])
+            # A GET names no prefix, and is 404 for a missing file only to who may list. Mappings are found by a listing.
+            test = "StringLikeIfExists" if statement["Sid"] == "TellMissingFromDenied" else "StringLike"
+            prefixes = statement.get("Condition", {}).get(test, {}).get("s3:prefix", [])
             if _list(prefixes) != wanted.pop(statement["Sid"]):
                 yield f"{statement['Sid']} is about {prefixes}"
     yield from (f"there is no statement {sid}" for sid in wanted)

@@ -153,3 +153,8 @@ def _numbers(value):
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
         return int(value)
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+def listed(value) -> list:
+    """As IAM has it: one alone needs no list."""
+    return value if isinstance(value, list) else [value]

@@ -61,6 +61,32 @@ def test_a_parameter_out_of_bounds_is_refused_with_its_remedy(case):
     assert case["says"] in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "account, taken",
+    [
+        ("dms2bq@acme-dw.iam.gserviceaccount.com", True),
+        ("dms2bq@dw.acme.com.iam.gserviceaccount.com", True),
+        ("123456789012-compute@developer.gserviceaccount.com", True),
+        ("acme-dw@appspot.gserviceaccount.com", True),
+        ("dms2bq@acme.com:dw.iam.gserviceaccount.com", False),
+        ("dms2bq@iam.gserviceaccount.com.example.com", False),
+        ("a@b@acme-dw.iam.gserviceaccount.com", False),
+        ("@acme-dw.iam.gserviceaccount.com", False),
+    ],
+)
+def test_a_service_account_is_one_that_the_program_takes(account, taken):
+    given = systems.OWN | {"GoogleServiceAccount": account}
+    try:
+        cloudformation.parameter_values(systems.sam_template(), given)
+        assert taken
+    except cloudformation.BadParameter:
+        assert not taken
+    # `ServiceAccount::parse`, which the program holds it to: whoever changes that, changes the pattern, too.
+    program = (systems.ROOT / "src/cloud/google/federation.rs").read_text()
+    assert 'is_ascii_alphanumeric() || b"-._".contains(&byte)' in program
+    assert 'host.ends_with(".gserviceaccount.com")' in program
+
+
 def test_what_nobody_else_knows_has_to_be_given():
     for name in systems.OWN:
         with pytest.raises(cloudformation.BadParameter, match=name):
