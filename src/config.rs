@@ -17,6 +17,10 @@ pub mod names {
     pub const GOOGLE_PROVIDER: &str = "DMS2BQ_GOOGLE_PROVIDER";
     /// The service account to act as, once signed in by that provider.
     pub const GOOGLE_SERVICE_ACCOUNT: &str = "DMS2BQ_GOOGLE_SERVICE_ACCOUNT";
+    /// Where the gcloud command keeps its files, if that is not in the home folder's `.config/gcloud`.
+    pub const GCLOUD_FOLDER: &str = "CLOUDSDK_CONFIG";
+    /// The home folder.
+    pub const HOME: &str = "HOME";
     /// The base URL of a BigQuery emulator.
     pub const BIGQUERY_EMULATOR: &str = "BIGQUERY_EMULATOR_HOST";
     /// The function's name, set by Lambda. With it, metrics are written into the log lines.
@@ -39,6 +43,9 @@ pub struct Config {
     pub google_credentials: Option<PathBuf>,
     /// Sign-in to Google without a key and without a file, used if no credential file is named.
     pub google_federation: Option<Federation>,
+    /// Where `gcloud auth application-default login` leaves who a person is: used, if the file is there, when nothing else says
+    /// how to sign in. Every Google client looks there (<https://cloud.google.com/docs/authentication/application-default-credentials>).
+    pub gcloud_credentials: Option<PathBuf>,
     /// The base URL of a BigQuery emulator, used without credentials and before any credential file.
     pub bigquery_emulator: Option<String>,
     /// The Lambda function's name, if this is one.
@@ -115,6 +122,7 @@ impl Config {
             partial_replies: partial_replies(get(names::PARTIAL_BATCH_RESPONSE))?,
             google_credentials: get(names::GOOGLE_CREDENTIALS).map(PathBuf::from),
             google_federation: federation(get(names::GOOGLE_PROVIDER), get(names::GOOGLE_SERVICE_ACCOUNT))?,
+            gcloud_credentials: gcloud_credentials(get(names::GCLOUD_FOLDER), get(names::HOME)),
             bigquery_emulator: get(names::BIGQUERY_EMULATOR),
             function: get(names::FUNCTION),
         })
@@ -146,6 +154,12 @@ impl std::fmt::Display for MappingsLocation {
             Self::S3(folder) => write!(f, "{folder}"),
         }
     }
+}
+
+fn gcloud_credentials(gcloud_folder: Option<String>, home: Option<String>) -> Option<PathBuf> {
+    let in_home = || Some(PathBuf::from(home?).join(".config/gcloud"));
+    let folder = gcloud_folder.map(PathBuf::from).or_else(in_home)?;
+    Some(folder.join("application_default_credentials.json"))
 }
 
 fn federation(

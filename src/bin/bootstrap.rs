@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dms2bq::cloud::google::install_crypto;
-use dms2bq::config::Config;
+use dms2bq::config::{Config, names};
 use dms2bq::entry::lambda::{InvocationError, SqsBatch};
 use dms2bq::outcome::record::Chain;
 use dms2bq::{entry, telemetry};
@@ -49,6 +49,13 @@ async fn run() -> anyhow::Result<()> {
 
 async fn start() -> anyhow::Result<entry::lambda::Handler> {
     let config = Config::from_env()?;
+    // Lambda's runtime crate would panic over its first missing variable.
+    anyhow::ensure!(
+        config.function.is_some(),
+        "this is not Lambda ({} is not set), and bootstrap runs nowhere else; `dms2bq load` loads one object, and `dms2bq local` a \
+         folder of them",
+        names::FUNCTION
+    );
     entry::assemble::handler(&config).await
 }
 

@@ -90,6 +90,9 @@ pub enum CallError {
     },
 }
 
+/// The call that gets a token for Google, of which every other one may fail. Refused, it says nothing about what was asked.
+pub const SIGN_IN: &str = "google.token";
+
 /// How the failure begins where the AWS SDK found nothing to sign with.
 pub(crate) const NO_AWS_CREDENTIALS: &str = "no AWS credentials";
 

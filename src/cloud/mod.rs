@@ -16,6 +16,7 @@ pub mod aws;
 #[cfg(feature = "cli")]
 pub mod folder;
 pub mod memory;
+pub mod quote;
 
 use std::ops::Range;
 use std::pin::Pin;

@@ -74,6 +74,7 @@ pub fn google_settings(config: &Config, sdk_config: &SdkConfig) -> Result<Settin
         config.bigquery_emulator.as_deref(),
         config.google_credentials.as_deref(),
         config.google_federation.as_ref(),
+        config.gcloud_credentials.as_deref().filter(|file| file.is_file()),
     )?;
     Ok(settings.with_aws(AwsIdentity::of(sdk_config)))
 }

@@ -102,8 +102,8 @@ def test_a_panic_in_it_can_be_caught(package, architecture, tmp_path):
     program = tmp_path / "bootstrap"
     program.write_bytes(package.read("bootstrap"))
     program.chmod(0o755)
-    # Its runtime panics where Lambda's variables are missing. Unwinding ends with 101, and aborting by a signal.
-    done = subprocess.run([program], env={}, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    # Lambda's runtime panics where others of its variables are missing. Unwinding ends with 101, and aborting by a signal.
+    done = subprocess.run([program], env={"AWS_LAMBDA_FUNCTION_NAME": "dms2bq"}, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 101, done
     assert "bug.panic" in done.stdout
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use dms2bq::cloud::call::SIGN_IN;
 use dms2bq::cloud::memory::objects::MemoryObjects;
 use dms2bq::cloud::memory::warehouse::{Course, MemoryWarehouse};
 use dms2bq::cloud::{
@@ -297,6 +298,7 @@ fn call_error(call: &'static str, answer: &str) -> CallError {
         "throttled" => CallError::Throttled { call, detail, retry_after: None },
         "quota used up" => CallError::QuotaExceeded { call, detail },
         "denied" => CallError::Denied { call, detail },
+        "not signed in" => CallError::Denied { call: SIGN_IN, detail },
         "dataset not found" => CallError::NotFound { call, detail },
         "out of time" => CallError::OutOfTime { call, sent: false },
         "out of time after sending" => CallError::OutOfTime { call, sent: true },

@@ -34,7 +34,7 @@ fn each_environment_is_read_strictly_or_refused_with_what_may_stand_there() {
 }
 
 #[test]
-fn an_emulator_wins_over_a_file_and_a_file_over_the_provider() {
+fn an_emulator_wins_over_a_file_and_a_file_over_the_provider_and_that_over_gclouds_own() {
     let provider = "projects/1/locations/global/workloadIdentityPools/dms2bq/providers/aws-lambda";
     let access = |set: &[(&str, &str)]| {
         let config = Config::read(|name| {
@@ -42,7 +42,8 @@ fn an_emulator_wins_over_a_file_and_a_file_over_the_provider() {
         });
         let config = config.expect("a good environment");
         let (emulator, file) = (config.bigquery_emulator.as_deref(), config.google_credentials.as_deref());
-        Settings::from_environment(emulator, file, config.google_federation.as_ref())
+        let gcloud = config.gcloud_credentials.as_deref();
+        Settings::from_environment(emulator, file, config.google_federation.as_ref(), gcloud)
             .expect("settings")
             .access
     };
@@ -52,5 +53,12 @@ fn an_emulator_wins_over_a_file_and_a_file_over_the_provider() {
     assert_eq!(access(&[emulator, file, federation]), Access::Anonymous);
     assert_eq!(access(&[file, federation]), Access::CredentialFile("google.json".into()));
     assert!(matches!(access(&[federation]), Access::Federation(_)));
+    let (home, gcloud) = (("HOME", "/ana"), ("CLOUDSDK_CONFIG", "/etc/gcloud"));
+    let of_gcloud = |folder: &str| {
+        Access::CredentialFile(format!("{folder}/application_default_credentials.json").into())
+    };
+    assert!(matches!(access(&[federation, home]), Access::Federation(_)));
+    assert_eq!(access(&[home]), of_gcloud("/ana/.config/gcloud"));
+    assert_eq!(access(&[home, gcloud]), of_gcloud("/etc/gcloud"));
     assert_eq!(access(&[]), Access::Missing);
 }

@@ -184,3 +184,11 @@ pub(crate) fn assert_only_json(output: &str) {
         assert!(serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object()), "not JSON: {line}");
     }
 }
+
+#[test]
+fn started_by_hand_it_says_what_runs_outside_of_lambda() {
+    let done = std::process::Command::new(BOOTSTRAP).env_clear().output().expect("it starts");
+    let said: Value = serde_json::from_slice(&done.stdout).expect("one line of JSON");
+    assert_eq!((done.status.code(), &said["code"]), (Some(1), &json!("config.unusable")));
+    assert!(said["reason"].as_str().expect("a text").contains("`dms2bq load`"), "{said}");
+}

@@ -102,7 +102,8 @@ async fn bigquery_itself_keeps_the_contract_of_warehouse() {
     let Some(credentials) = named_by(credentials, "the contract of Warehouse over BigQuery itself") else {
         return;
     };
-    let settings = Settings::from_environment(None, Some(Path::new(&credentials)), None).expect("an address");
+    let settings =
+        Settings::from_environment(None, Some(Path::new(&credentials)), None, None).expect("an address");
     let client = BigQuery::new(settings, Arc::new(SystemClock)).await.expect("a client needs no network");
     examine(&Google { client, place: place(&dataset) }).await;
 }

@@ -7,7 +7,8 @@ use aws_sdk_s3::primitives::ByteStream as SdkStream;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::errors::{chain, unavailable};
+use super::errors::unavailable;
+use crate::cloud::quote::chain;
 use crate::cloud::{ByteStream, CallError, ObjectsError};
 
 /// The bytes that an answer says it brings.

@@ -8,11 +8,8 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::cloud::call::NO_AWS_CREDENTIALS;
+use crate::cloud::quote::{chain, one_line};
 use crate::cloud::{CallError, ObjectsError};
-
-/// What others say is quoted up to this length: enough for S3's longest messages, which name a role and a
-/// resource, and short enough for a log line.
-const MAX_QUOTED_CHARS: usize = 400;
 
 /// A service that asks for more patience than this is not believed; SQS bounds the wait as well.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(900);
@@ -111,19 +108,19 @@ impl Refusal<'_> {
     fn describe(&self) -> String {
         let mut text = self.status.to_string();
         if let Some(code) = self.code {
-            text = format!("{text} {}", quote(code));
+            text = format!("{text} {}", one_line(code));
         }
         if let Some(message) = self.message {
-            text = format!("{text}: {}", quote(message));
+            text = format!("{text}: {}", one_line(message));
         }
         if let Some(id) = self.request_id {
-            text = format!("{text}, request id {}", quote(id));
+            text = format!("{text}, request id {}", one_line(id));
         }
         text
     }
 
     fn describe_other_region(&self, asked: &str) -> String {
-        let lives_in = self.bucket_region.map_or("another region".to_owned(), quote);
+        let lives_in = self.bucket_region.map_or("another region".to_owned(), one_line);
         format!(
             "{}; the bucket lives in {lives_in}, but was asked for in {asked}: set AWS_REGION",
             self.describe()
@@ -141,14 +138,6 @@ pub(super) fn rejected(call: &'static str, detail: impl Into<String>) -> Objects
     CallError::Rejected { call, detail: detail.into() }.into()
 }
 
-/// An error and what caused it, in one line. The SDK puts no credentials, signatures or headers there.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let links = std::iter::successors(Some(error), |&link| link.source());
-    let mut texts: Vec<String> = links.map(ToString::to_string).collect();
-    texts.dedup();
-    quote(&texts.join(": "))
-}
-
 /// Whether a call failed because there are no credentials to sign it with.
 #[cfg(feature = "cli")]
 pub(crate) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
@@ -157,16 +146,6 @@ pub(crate) fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 
 fn find_credentials_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a CredentialsError> {
     std::iter::successors(Some(error), |&link| link.source()).find_map(|link| link.downcast_ref())
-}
-
-/// Makes what others wrote fit for a log line: no control characters, and not without end.
-fn quote(text: &str) -> String {
-    let mut quoted: String =
-        text.chars().take(MAX_QUOTED_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
-        quoted.push('…');
-    }
-    quoted
 }
 
 /// Reads `Retry-After` in seconds; S3 does not send its other form, a date.

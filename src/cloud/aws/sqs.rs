@@ -10,8 +10,8 @@ use aws_sdk_sqs::types::{BatchResultErrorEntry, ChangeMessageVisibilityBatchRequ
 use tokio::time::Instant;
 
 use super::endpoint_override;
-use super::errors::chain;
 use crate::cloud::call::{Effect, Refusal};
+use crate::cloud::quote::chain;
 use crate::cloud::{
     CallError, Deadline, Queue, VISIBILITY_CHANGES_PER_CALL, VISIBILITY_TIMEOUT_SECS_MAX, VisibilityChange,
     VisibilityFailure,

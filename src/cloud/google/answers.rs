@@ -11,11 +11,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cloud::call::Refusal;
+use crate::cloud::quote::one_line;
 use crate::job::{ColumnMode, JobFailure, JobRecord, JobState, TableColumn, TableInfo};
 use crate::route::TableRef;
-
-/// How much of a message is kept: a service's message is a line or two, a proxy's page is not ours to log.
-const MESSAGE_CHARS: usize = 500;
 
 /// An answer that is not what the call promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -123,16 +121,6 @@ pub fn missing(refusal: &Refusal) -> Missing {
         Some("Table") => Missing::Table,
         Some("Job") => Missing::Job,
         Some(_) | None => Missing::Unknown,
-    }
-}
-
-/// A text as one short line without control characters.
-pub fn one_line(text: &str) -> String {
-    let clean = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
-    let line = clean.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MESSAGE_CHARS) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
-        None => line,
     }
 }
 
@@ -478,6 +466,9 @@ mod tests {
         for (body, message) in bodies {
             assert_eq!(refusal(403, None, &body).message, message);
         }
-        assert_eq!(refusal(403, None, long.as_bytes()).message.chars().count(), MESSAGE_CHARS + 1);
+        assert_eq!(
+            refusal(403, None, long.as_bytes()).message.chars().count(),
+            crate::cloud::quote::QUOTED_CHARS + 1
+        );
     }
 }

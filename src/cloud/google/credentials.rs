@@ -20,11 +20,11 @@ use serde_json::Value;
 
 use super::external::External;
 use super::fence::Fence;
-use super::http::chain;
 use super::identity::{AwsSubject, NoIdentity};
 use super::settings::{Access, Settings};
 use super::sign_in::{SignInError, Step, refused, shown};
 use crate::cloud::call::Tries;
+use crate::cloud::quote::chain;
 use crate::cloud::{Clock, Deadline};
 
 /// What a token is for. BigQuery's own scope: reading and writing data, running jobs, and nothing of other services.
@@ -176,8 +176,8 @@ fn from_file(shown_path: &str, kind: &str, content: Value, tries: Tries) -> Resu
             .with_retry_policy(few(tries))
             .with_backoff_policy(short(tries))
             .build(),
+        // A person's token is for what the person agreed to; to ask for other words than those may be refused.
         "authorized_user" => user_account::Builder::new(content)
-            .with_scopes(scopes)
             .with_retry_policy(few(tries))
             .with_backoff_policy(short(tries))
             .build(),
@@ -252,11 +252,6 @@ impl Source {
     pub(super) fn current(&self) -> Option<String> {
         // The crate's answer is there at once, or it is waiting for a task that may sleep for ten seconds.
         AssertUnwindSafe(secret(&self.credentials)).catch_unwind().now_or_never()?.ok()?.ok()
-    }
-
-    /// Leaves the place, without the credentials.
-    pub(super) fn into_fence(self) -> Fence {
-        self.fence
     }
 }
 

@@ -20,8 +20,8 @@ use google_cloud_auth::errors::SubjectTokenProviderError;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use super::http::chain;
 use crate::cloud::Clock;
+use crate::cloud::quote::chain;
 
 /// The header that names the provider.
 const TARGET_HEADER: &str = "x-goog-cloud-target-resource";

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::credentials::{SCOPE, host};
-use super::http::{Answer, Lost, chain, client_for, whole_answer};
 use super::settings::Settings;
 use super::sign_in::{SignInError, Step, refused, shown};
+use super::wire::{Answer, Lost, client_for, whole_answer};
+use crate::cloud::quote::chain;
 use crate::cloud::{Clock, Deadline};
 
 /// A token is renewed so long before it expires, if it lives long enough; `google-cloud-auth` does the same.

@@ -20,6 +20,7 @@ pub mod sign_in;
 mod source;
 mod token;
 mod upload;
+mod wire;
 
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ impl BigQuery {
         install_crypto();
         let settings = Arc::new(settings);
         let tokens = Arc::new(Tokens::new(Arc::clone(&settings), Arc::clone(&clock)));
-        let client = http::client(&settings).map_err(|error| ClientError(Box::new(error)))?;
+        let client = wire::client(&settings).map_err(|error| ClientError(Box::new(error)))?;
         let http = Http { client, tokens, settings, clock };
         let shared = SharedTokens { tokens: Arc::clone(&http.tokens), clock: Arc::clone(&http.clock) };
         let client = ClientBuilder::new()

@@ -7,8 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::answers::{self, Missing, Unreadable};
-use super::http::{Http, Lost, chain};
+use super::http::Http;
+use super::wire::Lost;
 use crate::cloud::call::{Effect, Refusal, repeat};
+use crate::cloud::quote::{chain, one_line};
 use crate::cloud::{CallError, Deadline, TableLookup};
 use crate::job::{JobRecord, JobRef, TableInfo};
 use crate::route::TableRef;
@@ -175,6 +177,6 @@ fn refused_to_crate<T>(error: ResponseError) -> Reply<T> {
         return Reply::Untold;
     }
     let reason = error.errors.first().and_then(|first| first.get("reason"));
-    let reason = reason.map(|reason| answers::one_line(reason)).unwrap_or_default();
-    Reply::Refused(Refusal { status, reason, message: answers::one_line(&error.message), retry_after: None })
+    let reason = reason.map(|reason| one_line(reason)).unwrap_or_default();
+    Reply::Refused(Refusal { status, reason, message: one_line(&error.message), retry_after: None })
 }

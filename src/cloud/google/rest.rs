@@ -14,8 +14,9 @@ use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
 
 use super::answers;
-use super::http::{Answer, Http, request_with};
+use super::http::{Http, request_with};
 use super::settings::Access;
+use super::wire::Answer;
 use crate::cloud::call::Effect;
 use crate::cloud::{CallError, Deadline};
 

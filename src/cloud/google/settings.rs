@@ -113,7 +113,8 @@ pub struct BadEmulatorHost {
 
 impl Settings {
     /// Reads what the environment says: an emulator, which wins and needs no credentials, or a credential file, or a
-    /// provider that believes AWS. Empty values count as unset. The file is not opened yet.
+    /// provider that believes AWS, or what the gcloud command left (a file that is there). Empty values count as unset. No file
+    /// is opened yet.
     ///
     /// # Errors
     /// The emulator's address is no http or https address.
@@ -121,13 +122,18 @@ impl Settings {
         emulator_host: Option<&str>,
         credential_file: Option<&Path>,
         federation: Option<&Federation>,
+        gcloud_file: Option<&Path>,
     ) -> Result<Self, BadEmulatorHost> {
         if let Some(host) = emulator_host.map(str::trim).filter(|host| !host.is_empty()) {
             return Self::emulator(host);
         }
         let access = match credential_file.filter(|file| !file.as_os_str().is_empty()) {
             Some(file) => Access::CredentialFile(file.to_owned()),
-            None => federation.cloned().map_or(Access::Missing, Access::Federation),
+            None => match (federation, gcloud_file) {
+                (Some(federation), _) => Access::Federation(federation.clone()),
+                (None, Some(file)) => Access::CredentialFile(file.to_owned()),
+                (None, None) => Access::Missing,
+            },
         };
         let base_url = parse_base(GOOGLE).ok_or_else(|| BadEmulatorHost { value: GOOGLE.to_owned() })?;
         Ok(Self::new(base_url, access))
@@ -191,7 +197,7 @@ mod tests {
         for host in
             ["http://127.0.0.1:9050", "http://127.0.0.1:9050/", "127.0.0.1:9050", " http://127.0.0.1:9050 "]
         {
-            let settings = Settings::from_environment(Some(host), Some(file), None).expect(host);
+            let settings = Settings::from_environment(Some(host), Some(file), None, None).expect(host);
             assert_eq!(settings.access, Access::Anonymous, "{host}");
             assert_eq!(settings.api_url(), "http://127.0.0.1:9050/bigquery/v2", "{host}");
             assert_eq!(settings.upload_url(), "http://127.0.0.1:9050/upload/bigquery/v2", "{host}");
@@ -201,17 +207,17 @@ mod tests {
     #[test]
     fn without_an_emulator_the_credential_file_is_for_google() {
         let settings =
-            Settings::from_environment(Some(""), Some(Path::new("/secret.json")), None).expect("valid");
+            Settings::from_environment(Some(""), Some(Path::new("/secret.json")), None, None).expect("valid");
         assert_eq!(settings.access, Access::CredentialFile("/secret.json".into()));
         assert_eq!(settings.api_url(), "https://bigquery.googleapis.com/bigquery/v2");
-        let settings = Settings::from_environment(None, Some(Path::new("")), None).expect("valid");
+        let settings = Settings::from_environment(None, Some(Path::new("")), None, None).expect("valid");
         assert_eq!(settings.access, Access::Missing);
     }
 
     #[test]
     fn an_address_that_is_none_is_named() {
         for host in ["http://", "ftp://host", "http://host?x=1", "::::"] {
-            let error = Settings::from_environment(Some(host), None, None).expect_err(host);
+            let error = Settings::from_environment(Some(host), None, None, None).expect_err(host);
             assert_eq!(error.value, host);
         }
     }

@@ -2,11 +2,9 @@
 
 use serde::Deserialize;
 
-use super::answers::one_line;
 use crate::cloud::CallError;
-
-/// The call whose failure a missing token is.
-pub(super) const CALL: &str = "google.token";
+use crate::cloud::call::SIGN_IN;
+use crate::cloud::quote::one_line;
 
 /// Words longer than this are not shown: no service's message needs them, and AWS's, about a signature that is wrong,
 /// repeats what was signed, the session's token included.
@@ -17,7 +15,7 @@ const WORD_CHARS: usize = 100;
 pub enum SignInError {
     /// Nothing says how to sign in.
     #[error(
-        "no Google credentials: neither GOOGLE_APPLICATION_CREDENTIALS nor DMS2BQ_GOOGLE_PROVIDER is set"
+        "no Google credentials: neither GOOGLE_APPLICATION_CREDENTIALS nor DMS2BQ_GOOGLE_PROVIDER is set, and gcloud has left none"
     )]
     NoCredentials,
     /// The credential file cannot be used.
@@ -122,7 +120,8 @@ impl SignInError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::NoCredentials => {
-                "set DMS2BQ_GOOGLE_PROVIDER to the workload identity provider, or GOOGLE_APPLICATION_CREDENTIALS to a file"
+                "set DMS2BQ_GOOGLE_PROVIDER to the workload identity provider, or GOOGLE_APPLICATION_CREDENTIALS to a file; on a \
+                 machine of your own: gcloud auth application-default login"
             }
             Self::BadFile { .. } => {
                 "make the file anew (`gcloud iam workload-identity-pools create-cred-config`), or sign in without \
@@ -201,9 +200,9 @@ impl From<SignInError> for CallError {
     fn from(error: SignInError) -> Self {
         let told = format!("{}: {error}; {}", error.code(), error.remedy());
         if error.may_pass() {
-            return Self::NotSent { call: CALL, source: told.into() };
+            return Self::NotSent { call: SIGN_IN, source: told.into() };
         }
-        Self::Denied { call: CALL, detail: told }
+        Self::Denied { call: SIGN_IN, detail: told }
     }
 }
 

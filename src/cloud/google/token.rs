@@ -9,7 +9,6 @@ use gcp_bigquery_client::error::BQError;
 use tokio::time::Instant;
 
 use super::credentials::{Plan, Source};
-use super::fence::Fence;
 use super::impersonation::{Age, Lease, impersonate};
 use super::settings::{Access, Settings};
 use super::sign_in::SignInError;
@@ -17,6 +16,9 @@ use crate::cloud::{CallError, Clock, Deadline};
 
 /// After an attempt to renew a token ahead of time the next one waits so long: the token at hand is still good.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(10);
+
+/// How long the one that renews a token ahead of time waits for it. A sign-in takes some 300 ms.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `google-cloud-auth` measures a token's life by a clock that may stand still while a Lambda is frozen. If the wall
 /// clock has gone on for this much longer, its token may be dead without its knowing.
@@ -72,8 +74,8 @@ struct Account {
 enum Kept {
     /// Google's library, which renews it by itself.
     ByLibrary(Source),
-    /// We, for a service account's. It is renewed inside the fence.
-    ByUs(Lease, Fence),
+    /// We, for a service account's.
+    ByUs(Lease),
 }
 
 impl Tokens {
@@ -87,12 +89,14 @@ impl Tokens {
     ///
     /// # Errors
     /// [`CallError::Denied`] if there are no usable credentials, [`CallError::NotSent`] if the network failed.
-    pub(super) async fn get(self: &Arc<Self>, deadline: Deadline) -> Result<Option<Token>, CallError> {
+    pub(super) async fn get(&self, deadline: Deadline) -> Result<Option<Token>, CallError> {
         if self.settings.access == Access::Anonymous {
             return Ok(None);
         }
-        if let Some(token) = self.at_hand() {
-            return Ok(Some(token));
+        match self.at_hand() {
+            Some((token, Age::Ageing)) => return Ok(Some(self.renew_ahead(token, deadline).await)),
+            Some((token, Age::Fresh | Age::Expired)) => return Ok(Some(token)),
+            None => {}
         }
         let deadline = deadline.within(self.clock.as_ref(), self.settings.timings.token);
         Ok(Some(self.shared_sign_in(deadline).await?))
@@ -106,20 +110,17 @@ impl Tokens {
         }
     }
 
-    fn at_hand(self: &Arc<Self>) -> Option<Token> {
+    fn at_hand(&self) -> Option<(Token, Age)> {
         let account = self.held().account.clone()?;
         let (secret, age) = account.token(self.clock.as_ref())?;
-        if age == Age::Ageing {
-            self.renew_ahead(&account.kept);
-        }
-        Some(Token { secret, serial: account.serial })
+        Some((Token { secret, serial: account.serial }, age))
     }
 
-    async fn shared_sign_in(self: &Arc<Self>, deadline: Deadline) -> Result<Token, SignInError> {
+    async fn shared_sign_in(&self, deadline: Deadline) -> Result<Token, SignInError> {
         let ended_before = self.held().ended;
         let turn = async {
             let _turn = self.signing_in.lock().await;
-            if let Some(token) = self.at_hand() {
+            if let Some((token, _age)) = self.at_hand() {
                 return Ok(token);
             }
             if let Some(failure) = self.failure_since(ended_before) {
@@ -161,28 +162,28 @@ impl Tokens {
         let lease =
             impersonate(&url, seconds, &secret, &self.settings, self.clock.as_ref(), deadline).await?;
         let secret = lease.secret.clone();
-        // The federated token has done its work: the next sign-in gets its own.
-        Ok((Kept::ByUs(lease, source.into_fence()), secret))
+        // The federated token has done its work, and the library's task with it: the next sign-in gets its own.
+        Ok((Kept::ByUs(lease), secret))
     }
 
-    /// Renews a token that is still good, beside the work of those who use it.
-    fn renew_ahead(self: &Arc<Self>, kept: &Kept) {
-        let Kept::ByUs(_, fence) = kept else { return };
+    /// Renews a token that is still good. One caller does so, in its own time; all others go on with the one at hand, and so
+    /// does this one if nothing comes of it soon. No task of ours is left when an invocation ends.
+    async fn renew_ahead(&self, at_hand: Token, deadline: Deadline) -> Token {
+        let Ok(_turn) = self.signing_in.try_lock() else { return at_hand };
         let now = self.clock.now();
         {
             let mut held = self.held();
             if held.renewal_began.is_some_and(|began| now < began + BETWEEN_RENEWALS) {
-                return;
+                return at_hand;
             }
             held.renewal_began = Some(now);
         }
-        let tokens = Arc::clone(self);
-        fence.spawn(async move {
-            let Ok(_turn) = tokens.signing_in.try_lock() else { return };
-            let deadline = Deadline::at(tokens.clock.now() + tokens.settings.timings.token);
-            // If it fails, the token at hand serves until it expires; whoever then signs in tells why that fails.
-            let _renewed = tokens.sign_in(deadline).await;
-        });
+        let soon = deadline.within(self.clock.as_ref(), RENEWAL_PATIENCE);
+        // If it fails, the token at hand serves until it expires; whoever then signs in tells why that fails.
+        match tokio::time::timeout_at(soon.instant(), self.sign_in(soon)).await {
+            Ok(Ok(renewed)) => renewed,
+            Ok(Err(_)) | Err(_) => at_hand,
+        }
     }
 
     fn failure_since(&self, ended_before: u64) -> Option<SignInError> {
@@ -200,7 +201,7 @@ impl Account {
         match &self.kept {
             Kept::ByLibrary(_) if self.slept(clock) => None,
             Kept::ByLibrary(source) => Some((source.current()?, Age::Fresh)),
-            Kept::ByUs(lease, _) => match lease.age(clock.unix_ms()) {
+            Kept::ByUs(lease) => match lease.age(clock.unix_ms()) {
                 Age::Expired => None,
                 age => Some((lease.secret.clone(), age)),
             },

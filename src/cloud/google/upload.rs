@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::answers;
-use super::http::{Answer, Http};
+use super::http::Http;
 use super::source::Source;
+use super::wire::Answer;
 use crate::cloud::call::Effect;
 use crate::cloud::{CallError, Deadline, InsertError, Inserted, Objects};
 use crate::job::LoadJob;

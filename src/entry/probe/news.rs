@@ -417,5 +417,5 @@ fn received(message: &Message) -> Received {
 
 /// A failed call, in one line.
 pub(super) fn failed(error: impl std::error::Error + 'static) -> Trouble {
-    Trouble::Failed(crate::cloud::aws::errors::chain(&error))
+    Trouble::Failed(crate::cloud::quote::chain(&error))
 }

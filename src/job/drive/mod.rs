@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::found::{Found, Origin, Seen, adopt, contradicts, is_done};
+use crate::cloud::call::SIGN_IN;
 use crate::cloud::{CallError, Clock, InsertError, Inserted, Objects, TableLookup, Warehouse};
 use crate::event::Receipt;
 use crate::job::error::JobError;
@@ -300,7 +301,8 @@ impl Driver {
                     Some(pause) => self.clock.sleep(*pause).await,
                     None => return Err(JobError::NotVisible { job: Box::new(job) }),
                 },
-                Err(CallError::Denied { detail, .. }) => {
+                // Refused at the sign-in, the job was not asked for at all.
+                Err(CallError::Denied { call, detail }) if call != SIGN_IN => {
                     return Err(JobError::Unreadable { job: Box::new(job), detail });
                 }
                 Err(failure) => return Err(load.call_error(failure)),

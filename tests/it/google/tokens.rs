@@ -70,6 +70,33 @@ async fn a_service_account_signs_its_own_token_for_bigquery() {
 }
 
 #[tokio::test]
+async fn a_person_signs_in_by_what_gcloud_has_left_and_asks_for_no_more_than_was_agreed_to() {
+    let script = Scripted(|request: &Request| match request.target.as_str() {
+        "/token" => Reply::json(
+            200,
+            &json!({ "access_token": "of-a-person", "expires_in": 3599, "token_type": "Bearer" }),
+        ),
+        _ => Reply::json(200, &job("DONE")),
+    });
+    let server = Server::start(script).await;
+    let left = json!({
+        "type": "authorized_user",
+        "client_id": "32555940559.apps.googleusercontent.com",
+        "client_secret": "not-so-secret",
+        "refresh_token": "1//refresh",
+        "quota_project_id": "acme-dw",
+        "token_uri": format!("{}/token", server.url),
+    });
+    let credentials = credentials(&left.to_string());
+    let client = client_with(settings_with(&server, &credentials)).await;
+    client.get_job(&job_ref(), ample()).await.expect("an answer");
+    let requests = server.requests();
+    let asked = String::from_utf8_lossy(&requests[0].body);
+    assert!(asked.contains("1//refresh") && !asked.contains("auth/bigquery"), "{asked}");
+    assert_eq!(bearer(&requests[1]), "of-a-person");
+}
+
+#[tokio::test]
 async fn a_401_gets_one_fresh_token_and_one_more_try() {
     let unauthorized = Reply::json(401, &error(401, "authError", "Invalid Credentials"));
     let credentials = credentials(&service_account().to_string());

@@ -10,7 +10,7 @@ use super::{
     CURRENT_FILE, Current, Found, MappingsError, PUBLISHED_FILE, S3Folder, VersionId, look, read_version,
 };
 use crate::cloud::aws::S3;
-use crate::cloud::aws::errors::chain;
+use crate::cloud::quote::chain;
 use crate::object::ETag;
 use crate::route::MappingFile;
 

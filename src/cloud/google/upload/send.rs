@@ -12,8 +12,9 @@ use tokio::sync::mpsc;
 
 use super::{INSERT, Upload};
 use crate::cloud::call::Effect;
-use crate::cloud::google::http::{Answer, Lost, request_with, whole_answer};
+use crate::cloud::google::http::request_with;
 use crate::cloud::google::token::Token;
+use crate::cloud::google::wire::{Answer, Lost, whole_answer};
 use crate::cloud::{InsertError, Inserted};
 
 /// The bytes of one request: some of our own around some of the upload's.

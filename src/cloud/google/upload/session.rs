@@ -10,9 +10,11 @@ use super::Upload;
 use super::send::{Frame, Interrupted};
 use crate::cloud::call::{Effect, repeat};
 use crate::cloud::google::answers::{self, Missing};
-use crate::cloud::google::http::{Answer, Http, Lost, chain, request_with, whole_answer};
+use crate::cloud::google::http::{Http, request_with};
 use crate::cloud::google::read;
 use crate::cloud::google::settings::CHUNK_MULTIPLE_BYTES;
+use crate::cloud::google::wire::{Answer, Lost, whole_answer};
+use crate::cloud::quote::chain;
 use crate::cloud::{CallError, InsertError, Inserted};
 
 /// The call that opens a session. It makes no job, so it may be repeated.

@@ -16,9 +16,10 @@ use futures_util::future::join_all;
 use serde_json::Value;
 
 use super::clock_seen;
-use crate::cloud::aws::errors::{chain, lacks_credentials};
+use crate::cloud::aws::errors::lacks_credentials;
 use crate::cloud::aws::{S3, Sqs, sdk_config};
 use crate::cloud::clock::SystemClock;
+use crate::cloud::quote::chain;
 use crate::cloud::{Clock, aws};
 use crate::config::names;
 use crate::entry::doctor::facts::{
