@@ -272,7 +272,7 @@ BY_OUTCOME = "files"
 def own_metrics(stack: Stack):
     """Every metric of ours that an alarm or the dashboard names: its name and dimensions."""
     for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
-        for metric in _looked_at(alarm).values():
+        for metric in looked_at(alarm).values():
             if metric["Namespace"] == "dms2bq":
                 yield metric["MetricName"], _dimensions(metric)
     for widget in dashboard(stack)["widgets"]:
@@ -353,7 +353,7 @@ def _is_above(alarm: dict, metric: str, dimensions: dict, threshold: int) -> boo
     )
 
 
-def _looked_at(alarm: dict) -> dict[str, dict]:
+def looked_at(alarm: dict) -> dict[str, dict]:
     """The metrics that an alarm looks at, by the names they have in its expressions."""
     if "Metrics" not in alarm:
         return {"": alarm}
@@ -422,7 +422,7 @@ def _alarms(alarm: dict, happened: dict[str, dict]) -> bool:
     }
     values = {
         name: counts.get((metric["MetricName"], tuple(sorted(_dimensions(metric).items()))))
-        for name, metric in _looked_at(alarm).items()
+        for name, metric in looked_at(alarm).items()
     }
     expressions = {each["Id"]: each["Expression"] for each in alarm["Metrics"] if "Expression" in each}
     [result] = [each["Id"] for each in alarm["Metrics"] if each["ReturnData"]]

@@ -127,6 +127,15 @@ def test_buckets_stay_when_the_stack_goes():
             assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
+def test_the_page_on_costs_counts_the_alarms_and_what_they_look_at():
+    counts = []
+    for variant in ("as it comes", "two lanes"):
+        alarms = systems.sam(systems.VARIANTS[variant]).of_type("AWS::CloudWatch::Alarm").values()
+        counts += [len(alarms), sum(len(holds.looked_at(alarm)) for alarm in alarms)]
+    said = "{}, which look at {} metrics; with two lanes {}, which look at {} |".format(*counts)
+    assert said in (systems.ROOT / "docs/deploying.md").read_text()
+
+
 def test_cloudformation_takes_the_template_as_it_is_sent():
     # From S3, where the SAM CLI puts it. Each output is one line that can be copied.
     assert len(json.dumps(systems.transformed(systems.sam_template()))) < 1_000_000
