@@ -21,6 +21,8 @@ OF_THE_HTTP_CLIENT = {"HTTPS_PROXY": "HttpsProxy", "NO_PROXY": "NoProxy", "SSL_C
 NOT_SET = {
     "GOOGLE_APPLICATION_CREDENTIALS": "a file with a key, or one that says what DMS2BQ_GOOGLE_PROVIDER says",
     "BIGQUERY_EMULATOR_HOST": "for rehearsals",
+    "CLOUDSDK_CONFIG": "where gcloud keeps a person's sign-in, for the command line",
+    "HOME": "the same; a function has nobody's home",
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
 }
 

@@ -112,6 +112,16 @@ def test_every_parameter_has_a_place_in_the_consoles_form():
     assert sorted(placed) == sorted(name for name, _ in parameters())
 
 
+def test_names_fit_for_the_longest_name_that_the_page_allows(monkeypatch):
+    assert "keep that below 50 characters" in (systems.ROOT / "docs/deploying.md").read_text()
+    monkeypatch.setitem(cloudformation.PSEUDO, "AWS::StackName", "s" * 49)
+    stack = systems.sam(systems.VARIANTS["two lanes"])
+    longest = {"AWS::IAM::Role": ("RoleName", 64), "AWS::Events::Rule": ("Name", 64), "AWS::Lambda::Function": ("FunctionName", 64), "AWS::SQS::Queue": ("QueueName", 80)}
+    for kind, (name, most) in longest.items():
+        for properties in stack.of_type(kind).values():
+            assert len(properties[name]) <= most
+
+
 def test_visibility_is_said_for_every_timeout_that_can_be_chosen():
     template = systems.sam_template()
     chosen = {str(secs) for name in ("FunctionTimeout", "FullLoadTimeout") for secs in template["Parameters"][name]["AllowedValues"]}
