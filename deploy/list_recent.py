@@ -88,7 +88,7 @@ def list_recent(address: str, today: datetime.date) -> Listing:
 
 
 def main(*addresses: str) -> None:
-    today = datetime.datetime.now(datetime.UTC).date()
+    today = datetime.datetime.now(datetime.timezone.utc).date()
     for address in addresses:
         try:
             listing = list_recent(address, today)
