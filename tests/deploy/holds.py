@@ -53,6 +53,8 @@ def environment_is_what_the_program_reads(stack: Stack):
             # Empty would not be unset to everybody.
             if variables.get(name) != (stack.parameters[parameter] or None):
                 yield f"{name} of {lane.function_id} is {variables.get(name)}"
+        if lane.function.get("Layers", []) != [arn for arn in [stack.parameters["CertificateLayerArn"]] if arn]:
+            yield f"{lane.function_id} has the layers {lane.function.get('Layers')}"
         given = set(variables) - OF_THE_HTTP_CLIENT.keys()
         yield from (f"{lane.function_id} sets {name}, which src/config.rs does not read" for name in sorted(given - names))
         missing = names - given - NOT_SET.keys()

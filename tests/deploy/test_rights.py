@@ -3,6 +3,7 @@
 import fnmatch
 import json
 import re
+import subprocess
 
 import boto3
 import pytest
@@ -135,6 +136,16 @@ def test_the_boundary_takes_nothing_away_that_the_function_needs(variant):
             for resource in systems.listed(statement["Resource"]):
                 resource = made.get(resource, resource).replace("<OwnMappingsBucket>", HERE["MAPPINGS_BUCKET"])
                 assert allowing(boundary, action, resource), f"{action} on {resource}"
+
+
+@pytest.mark.parametrize("name", ["deployer.json", "loader-boundary.json"])
+def test_the_page_s_command_fills_in_all_that_a_person_has_to(name):
+    page = (systems.ROOT / "docs/deploying.md").read_text()
+    [command] = re.findall(r"^ *sed ((?:-e \S+ |\\\n *)+)deploy/rights", page, re.M)
+    filled = subprocess.run(["sed", *command.replace("\\\n", "").split(), RIGHTS / name], capture_output=True, text=True, check=True).stdout
+    assert not re.search("|".join(HERE), filled)
+    given = {"ARTEFACT_BUCKET": "acme-artefacts", "MAPPINGS_BUCKET": "dms2bq-ownmappingsbucket-…"}
+    assert json.loads(filled)["Statement"] == policy(name, **given)
 
 
 @pytest.mark.parametrize("name", ["deployer.json", "loader-boundary.json"])
