@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import alarms
 import cloudformation
 import holds
 import pytest
@@ -140,8 +141,8 @@ def test_buckets_stay_when_the_stack_goes():
 def test_the_page_on_costs_counts_the_alarms_and_what_they_look_at():
     counts = []
     for variant in ("as it comes", "two lanes"):
-        alarms = systems.sam(systems.VARIANTS[variant]).of_type("AWS::CloudWatch::Alarm").values()
-        counts += [len(alarms), sum(len(holds.looked_at(alarm)) for alarm in alarms)]
+        made = systems.sam(systems.VARIANTS[variant]).of_type("AWS::CloudWatch::Alarm").values()
+        counts += [len(made), sum(len(alarms.looked_at(alarm)) for alarm in made)]
     said = "{}, which look at {} metrics; with two lanes {}, which look at {} |".format(*counts)
     assert said in (systems.ROOT / "docs/deploying.md").read_text()
 
@@ -157,7 +158,7 @@ def test_cloudformation_takes_the_template_as_it_is_sent():
 def test_every_outcome_and_metric_of_the_dashboard_is_laid_out_without_overlap():
     for variant in ("as it comes", "two lanes"):
         taken = set()
-        for widget in holds.dashboard(systems.sam(systems.VARIANTS[variant]))["widgets"]:
+        for widget in alarms.dashboard(systems.sam(systems.VARIANTS[variant]))["widgets"]:
             cells = {(x, y) for x in range(widget["x"], widget["x"] + widget["width"]) for y in range(widget["y"], widget["y"] + widget["height"])}
             assert not cells & taken and max(x for x, _ in cells) < 24
             taken |= cells
