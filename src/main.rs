@@ -104,13 +104,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 Some(place) => diff::place(place)?,
                 None => Config::from_env()?.mappings,
             };
-            match place {
-                MappingsLocation::Local(path) => check::run(&args, &path, &mut stdout())?.into(),
-                MappingsLocation::S3(_) => {
-                    let files = mapping_files(&place).await?;
-                    check::report_with_dms(&args, files, &mut stdout())?.into()
-                }
-            }
+            check::run_at(&args, &place, &mut stdout()).await?.into()
         }
         Command::DmsRules(args) => {
             let mappings = mappings().await?;

@@ -4,7 +4,7 @@ use super::remark::{Level, Remark, Told};
 use crate::route::nearest;
 
 /// Every code of what is said about DMS, as `--allow` takes it.
-pub const CODES: [&str; 65] = [
+pub const CODES: [&str; 67] = [
     "dms.unrouted",
     "dms.never_selected",
     "dms.renamed",
@@ -35,6 +35,8 @@ pub const CODES: [&str; 65] = [
     "dms.explicit_wildcard",
     "dms.selects_nothing",
     "dms.duplicate_id",
+    "dms.several_tasks",
+    "dms.filtered",
     "dms.nothing_to_select",
     "dms.renames_kept",
     "dms.parallel_load_unsaid",

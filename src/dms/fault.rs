@@ -48,6 +48,12 @@ pub(super) enum Fault {
     /// Two rules have one id.
     #[error("the rule-id {id} is taken by {other}")]
     DuplicateId { id: String, other: String },
+    /// Several tasks where one is asked for.
+    #[error("the file has {count} tasks, and the rules to keep are those of one")]
+    SeveralTasks { count: usize },
+    /// Rules that leave out rows.
+    #[error("{rule} takes only the rows of `{table}` that its filters let pass{}", others_in_words(*others))]
+    Filtered { rule: String, table: String, others: usize },
     /// Not one rule includes anything.
     #[error("no rule includes a table, so the task writes nothing")]
     SelectsNothing,
@@ -68,8 +74,9 @@ impl Told for Fault {
             | Self::NotATarget { .. }
             | Self::BadPattern { .. }
             | Self::ExplicitWildcard { .. }
+            | Self::SeveralTasks { .. }
             | Self::SelectsNothing => Level::Error,
-            Self::DuplicateId { .. } => Level::Warning,
+            Self::DuplicateId { .. } | Self::Filtered { .. } => Level::Warning,
         }
     }
 
@@ -88,6 +95,8 @@ impl Told for Fault {
             Self::BadPattern { .. } => "dms.bad_pattern",
             Self::ExplicitWildcard { .. } => "dms.explicit_wildcard",
             Self::DuplicateId { .. } => "dms.duplicate_id",
+            Self::SeveralTasks { .. } => "dms.several_tasks",
+            Self::Filtered { .. } => "dms.filtered",
             Self::SelectsNothing => "dms.selects_nothing",
         }
     }
@@ -136,9 +145,25 @@ impl Told for Fault {
             Self::BadPattern { reason, .. } => reason.remedy().to_owned(),
             Self::ExplicitWildcard { .. } => "write `include`, or the name of one table".to_owned(),
             Self::DuplicateId { .. } => "give each rule an id of its own; DMS asks for it".to_owned(),
+            Self::SeveralTasks { .. } => {
+                "give one: `aws dms describe-replication-tasks --filters Name=replication-task-id,Values=…`".to_owned()
+            }
+            Self::Filtered { .. } => {
+                "all other rows stay at the source, and nothing tells the table in BigQuery that they are missing: if that is \
+                 meant, leave it (`check --allow dms.filtered` is silent then); else take `filters` out of the rule"
+                    .to_owned()
+            }
             Self::SelectsNothing => {
                 "add a selection rule that includes; `dms2bq dms-rules` writes them from the mapping".to_owned()
             }
         }
+    }
+}
+
+fn others_in_words(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; and so does 1 other rule".to_owned(),
+        many => format!("; and so do {many} other rules"),
     }
 }

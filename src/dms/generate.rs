@@ -11,9 +11,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::compare::look_at_parallel_load;
-use super::node::{Node, Reader};
+use super::fault::Fault;
+use super::node::Node;
 use super::remark::{Level, Remark, Told};
-use super::task::{Selection, Task};
+use super::task::{self, Selection, Task};
 use crate::route::{Landing, Pattern};
 
 /// The smallest rule-id that is given, and how many there are from there on: nine digits, as the console has them.
@@ -103,6 +104,36 @@ struct Locator<'p> {
     table_name: &'p str,
 }
 
+/// Where a document has the rules of its one task, each as it is written.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Described {
+    rules: Vec<Box<RawValue>>,
+    #[serde(rename = "ReplicationTasks")]
+    tasks: Vec<Self>,
+    #[serde(rename = "ReplicationTask")]
+    task: Option<Box<Self>>,
+    #[serde(rename = "TableMappings")]
+    mappings: Option<Box<RawValue>>,
+}
+
+impl Described {
+    fn rules_of(text: &str) -> Result<Vec<Box<RawValue>>, serde_json::Error> {
+        let described: Self = serde_json::from_str(text)?;
+        if let Some(mappings) = &described.mappings {
+            // The AWS CLI prints them as text; who took that apart has them as they are.
+            let text: Option<String> = serde_json::from_str(mappings.get()).ok();
+            return Self::rules_of(text.as_deref().unwrap_or(mappings.get()));
+        }
+        let within = described.tasks.into_iter().chain(described.task.map(|task| *task));
+        let of_task = within.filter_map(|task| task.mappings).next();
+        match of_task {
+            Some(mappings) => Self::rules_of(&format!("{{\"TableMappings\": {}}}", mappings.get())),
+            None => Ok(described.rules),
+        }
+    }
+}
+
 /// Rules that a task has and that are taken over as they are written.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -116,31 +147,28 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads the table mappings that a task has: `{ "rules": [ … ] }`.
+    /// Reads the table mappings that a task has: `{ "rules": [ … ] }`, or what `aws dms describe-replication-tasks` prints
+    /// of it.
     ///
     /// # Errors
     /// All that is wrong with the file.
     pub fn read(file: &str, text: &str) -> Result<Self, Vec<Remark>> {
-        #[derive(serde::Deserialize)]
-        struct Raw {
-            rules: Vec<Box<RawValue>>,
-        }
         // A file of other rules alone is as good: what it selects comes from the mapping.
-        let (mut tasks, remarks) = Task::read_kept(file, text)?;
-        let raw: Raw = match serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-            Ok(raw) => raw,
-            Err(error) => {
-                let mut reader = Reader::new(file);
-                reader.report("$", &super::fault::Fault::NotJson { detail: error.to_string() });
-                return Err(reader.remarks.into_iter().chain(remarks).collect());
-            }
-        };
-        let mut kept = Self { file: file.to_owned(), task: tasks.pop(), ..Self::default() };
-        for (at, rule) in raw.rules.iter().enumerate() {
+        let (mut tasks, _) = Task::read_kept(file, text)?;
+        let refused = |fault: &Fault| vec![Remark::new(file, "$", fault)];
+        if tasks.len() > 1 {
+            return Err(refused(&Fault::SeveralTasks { count: tasks.len() }));
+        }
+        let rules = Described::rules_of(text.strip_prefix('\u{feff}').unwrap_or(text));
+        let rules = rules.map_err(|error| refused(&Fault::NotJson { detail: error.to_string() }))?;
+        let task = tasks.pop();
+        let path = task.as_ref().map(|task| task.rules_path.clone()).unwrap_or_default();
+        let mut kept = Self { file: file.to_owned(), task, ..Self::default() };
+        for (at, rule) in rules.iter().enumerate() {
             let value: serde_json::Value = serde_json::from_str(rule.get()).unwrap_or_default();
             let node = Node::root(&value, "$");
             kept.ids.extend(node.plain_text("rule-id"));
-            kept.texts.insert(format!("$.rules[{at}]"), rule.get().to_owned());
+            kept.texts.insert(format!("{path}[{at}]"), rule.get().to_owned());
             if node.plain_text("rule-type").as_deref() != Some("selection") {
                 kept.others.push(rule.get().to_owned());
             }
@@ -195,6 +223,9 @@ pub fn generate(landing: &Landing, kept: &Kept, extras: Extras) -> Result<Genera
     }
     texts.extend(kept.others.iter().cloned());
     texts.extend(extra_rules(extras.beside(&kept.others), &mut ids));
+    let is_taken_over = |own: &&Selection| taken_over.contains(&own.rule.path);
+    let of_filters = task::filtered(kept.selections().iter().filter(is_taken_over));
+    remarks.extend(of_filters.map(|(path, fault)| Remark::new(&kept.file, path, &fault)));
     remarks.extend(left_out(kept, &taken_over));
     let parallel = kept.task.iter().flat_map(|task| look_at_parallel_load(task, landing));
     remarks.extend(parallel.map(Remark::into_warning));

@@ -21,6 +21,8 @@ pub struct Selection {
     pub(super) excludes: bool,
     pub(super) schema: Pattern,
     pub(super) table: Pattern,
+    /// Whether it leaves out rows.
+    is_filtered: bool,
 }
 
 impl Selection {
@@ -100,6 +102,8 @@ pub struct Task {
     pub(super) file: String,
     /// Where it stands, if it has a description; what the description says of it beside the mappings.
     pub(super) path: String,
+    /// Where its rules stand.
+    pub(super) rules_path: String,
     pub(super) identifier: Option<String>,
     pub(super) target_arn: Option<String>,
     has_settings: bool,
@@ -278,6 +282,7 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
     let mut task = Task {
         file: reader.file.to_owned(),
         path: rules.path.clone(),
+        rules_path: rules.path.clone(),
         identifier: None,
         target_arn: None,
         has_settings: false,
@@ -316,6 +321,9 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
             Some(_) | None => {}
         }
     }
+    if let Some((path, fault)) = filtered(task.selections.iter()) {
+        reader.report(&path, &fault);
+    }
     task.by_table = ByTable::of(task.selections.iter().map(|rule| &rule.table));
     if !reader.remarks.iter().any(|remark| remark.level() == super::Level::Error)
         && task.selections.iter().all(|rule| rule.excludes)
@@ -323,6 +331,15 @@ fn read_rules(reader: &mut Reader<'_>, rules: &Node<'_>, escape: Option<char>) -
         reader.report(&rules.path, &Fault::SelectsNothing);
     }
     Some(task)
+}
+
+/// What to say of rules that leave out rows, and where; all at once, since a task that has one often has one for each table.
+pub(super) fn filtered<'s>(selections: impl Iterator<Item = &'s Selection>) -> Option<(String, Fault)> {
+    let mut filtered = selections.filter(|rule| rule.is_filtered && !rule.excludes);
+    let first = filtered.next()?;
+    let table = shortened(&format!("{}.{}", first.schema, first.table));
+    let fault = Fault::Filtered { rule: first.rule.to_string(), table, others: filtered.count() };
+    Some((format!("{}.filters", first.rule.path), fault))
 }
 
 fn read_selection(
@@ -342,7 +359,8 @@ fn read_selection(
         false => read_pattern(reader, node, field, escape),
     };
     let (schema, table) = (read("schema-name"), read("table-name"));
-    Some(Selection { rule, excludes: action == "exclude", schema: schema?, table: table? })
+    let is_filtered = node.field("filters").is_some_and(|filters| !filters.items().is_empty());
+    Some(Selection { rule, excludes: action == "exclude", schema: schema?, table: table?, is_filtered })
 }
 
 fn located<'j>(reader: &mut Reader<'_>, node: &Node<'j>, field: &'static str) -> Option<(&'j str, String)> {

@@ -97,14 +97,27 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What is wrong, and what to do.
-    pub fn in_words(&self) -> String {
-        let remedy = match self {
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Local(error) => error.code(),
+            Self::S3(error) => error.code(),
+            Self::NoAnswer { .. } => "mapping.unreadable",
+        }
+    }
+
+    /// What a person should do.
+    pub fn remedy(&self) -> String {
+        match self {
             Self::Local(error) => error.remedy(),
             Self::S3(error) => error.remedy().to_owned(),
             Self::NoAnswer { .. } => "See that S3 can be reached from here.".to_owned(),
-        };
-        format!("{}. {remedy}", Chain(self))
+        }
+    }
+
+    /// What is wrong, and what to do.
+    pub fn in_words(&self) -> String {
+        format!("{}. {}", Chain(self), self.remedy())
     }
 }
 

@@ -27,8 +27,9 @@ pub struct DmsRulesArgs {
     /// The mapping, by its name (casino-a) or file; needed if there are several
     #[arg(long, value_name = "NAME|FILE")]
     pub mapping: Option<String>,
-    /// The table mappings that the task has: rules about columns, table settings and tags are taken over
-    /// as they are, and so are ids, filters and load order of selection rules that stay
+    /// The table mappings that the task has, or what `aws dms describe-replication-tasks` prints of it: rules about columns,
+    /// table settings and tags are taken over as they are, and so are ids, filters and load order of selection rules
+    /// that stay
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
     /// Add a column AR_H_CHANGE_SEQ: it puts changes of one moment in order

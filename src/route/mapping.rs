@@ -9,6 +9,7 @@ use super::options::{self, OptionsAsWritten};
 use super::pattern::Pattern;
 use super::problem::{MappingFault, MappingProblem};
 use super::reader::{At, Fields, Place, Reader};
+use super::syntax::not_json;
 use super::template::Template;
 use super::{RuleName, TableOptions, timezone};
 use crate::key::{DateFolders, Delimiter, Layout, Sequence};
@@ -77,6 +78,8 @@ pub(super) struct Matcher {
     pub(super) excludes: bool,
     pub(super) schema: Pattern,
     pub(super) table: Pattern,
+    /// A field that means nothing, since nothing is loaded.
+    pub(super) idle_field: Option<&'static str>,
 }
 
 impl Matcher {
@@ -128,16 +131,9 @@ fn read_text(reader: &mut Reader<'_>, text: &str) -> Option<Draft> {
         reader.report(&Place::root(), MappingFault::NotJson { line: 1, column: 1, detail });
         return None;
     }
-    let json: Json = reader.checked(&Place::root(), serde_json::from_str(text).map_err(|e| not_json(&e)))?;
+    let parsed = serde_json::from_str(text).map_err(|error| not_json(&error, text));
+    let json: Json = reader.checked(&Place::root(), parsed)?;
     read_mapping(reader, &At { json: &json, place: Place::root() })
-}
-
-fn not_json(error: &serde_json::Error) -> MappingFault {
-    let (line, column) = (error.line(), error.column());
-    let said = error.to_string();
-    let said = said.replace("EOF", "the file ends");
-    let detail = said.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&said);
-    MappingFault::NotJson { line, column, detail: detail.to_owned() }
 }
 
 fn read_mapping(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Draft> {
@@ -301,7 +297,9 @@ fn read_rule(reader: &mut Reader<'_>, at: &At<'_>, index: usize, context: &Conte
     let table = read_pattern(reader, &fields, "table", "the source's table, or a pattern such as `log_%`");
     let target = read_target(reader, &fields, context);
     let (Some(schema), Some(table)) = (schema, table) else { return };
-    let matcher = Matcher { index, excludes, schema, table };
+    let mut of_loads = RULE_FIELDS.iter().filter(|field| !matches!(**field, "schema" | "table" | "action"));
+    let idle_field = of_loads.find(|field| excludes && fields.get(field).is_some()).copied();
+    let matcher = Matcher { index, excludes, schema, table, idle_field };
     draft.matchers.push(matcher.clone());
     let action = if excludes { Some(Action::Exclude) } else { target.map(Box::new).map(Action::Load) };
     draft.rules.extend(action.map(|action| Rule { matcher, action }));

@@ -202,9 +202,7 @@ pub enum MappingFault {
         hint: &'static str,
     },
     /// Two rules of one mapping are equally specific, and one name can match both.
-    #[error(
-        "the rules `{this}` ($.tables[{index}]) and `{other}` ($.tables[{other_index}]) are equally specific, and both match `{example}`"
-    )]
+    #[error("{}", two_rules((this, *index), (other, *other_index), example))]
     AmbiguousRules {
         /// This rule, as `schema.table`.
         this: String,
@@ -289,6 +287,9 @@ impl MappingFault {
                     .to_owned()
             }
             Self::BadOption { hint, .. } => (*hint).to_owned(),
+            Self::AmbiguousRules { this, other, .. } if this == other => {
+                "take one of the two away".to_owned()
+            }
             Self::AmbiguousRules { .. } => {
                 "make one of them more specific, or exclude what they share: a literal name goes before a \
                  pattern, then more literal characters, the schema's first"
@@ -299,6 +300,16 @@ impl MappingFault {
             }
         }
     }
+}
+
+fn two_rules((this, index): (&str, usize), (other, other_index): (&str, usize), example: &str) -> String {
+    if this == other {
+        return format!("`{this}` is listed twice, here and at $.tables[{other_index}]");
+    }
+    format!(
+        "the rules `{this}` ($.tables[{index}]) and `{other}` ($.tables[{other_index}]) are equally specific, and both match \
+         `{example}`"
+    )
 }
 
 fn type_remedy(expected: &str, found: &str) -> String {
@@ -321,13 +332,17 @@ fn did_you_mean(nearest: Option<&str>, known: &[&str]) -> String {
 }
 
 fn syntax_remedy(detail: &str) -> &'static str {
-    if detail.contains("trailing comma") {
+    if detail.contains("comment") {
+        "take the comment away: JSON has none"
+    } else if detail.contains("quotation mark") {
+        "write straight quotes, `\"`, around names and texts: word processors and chats make others of them"
+    } else if detail.contains("trailing comma") {
         "take the last comma of the list or object away: JSON has none there"
     } else if detail.contains("trailing characters") {
         "a file holds one object: start another mapping in a file of its own"
     } else if detail.contains("empty") {
         "write a mapping into it, or take it away; mappings/README.md shows how to write one"
     } else {
-        "correct the file with an editor that knows JSON; JSON has no comments"
+        "correct the file with an editor that knows JSON"
     }
 }

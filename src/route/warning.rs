@@ -6,7 +6,7 @@ use std::fmt;
 use super::mapping::{Action, Matcher, Rule, Target};
 use super::names::{self, BadName};
 use super::pattern::Pattern;
-use super::{Landing, Mappings, RuleName, TableRef};
+use super::{Landing, Mappings, RuleName, TableRef, typos};
 
 /// One thing in one mapping that a person should look at; nothing is refused for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,38 @@ pub enum MappingDoubt {
         /// `*` or `?`.
         character: char,
     },
+    /// A name that another rule spells with other capitals.
+    #[error("the {kind} `{name}` differs from `{other}` of {by} in upper and lower case alone")]
+    ButForCase {
+        /// `schema` or `table`.
+        kind: &'static str,
+        /// The name here.
+        name: String,
+        /// The name there.
+        other: String,
+        /// The rule that has the other.
+        by: RuleName,
+    },
+    /// A name that begins or ends with a space.
+    #[error("`{name}` begins or ends with a space")]
+    EdgeSpace {
+        /// The name.
+        name: String,
+    },
+    /// The schema is written into the table's name as well.
+    #[error("the table `{table}` has its schema in its name")]
+    SchemaInTable {
+        /// The table as it is written.
+        table: String,
+        /// The table without the schema.
+        name: String,
+    },
+    /// A field of loads in a rule that excludes.
+    #[error("the rule excludes, so its `{field}` means nothing")]
+    IdleField {
+        /// The field.
+        field: &'static str,
+    },
     /// A table without partitions.
     #[error("a table without partitions takes 1,500 changes a day, one a minute and no more")]
     Unpartitioned,
@@ -135,6 +167,10 @@ impl MappingDoubt {
             Self::UnknownLocation { .. } => "mapping.unknown_location",
             Self::TwoLocations { .. } => "mapping.two_locations",
             Self::ForeignWildcard { .. } => "mapping.foreign_wildcard",
+            Self::ButForCase { .. } => "mapping.but_for_case",
+            Self::EdgeSpace { .. } => "mapping.edge_space",
+            Self::SchemaInTable { .. } => "mapping.schema_in_table",
+            Self::IdleField { .. } => "mapping.idle_field",
             Self::Unpartitioned => "mapping.unpartitioned",
         }
     }
@@ -169,6 +205,18 @@ impl MappingDoubt {
             }
             Self::ForeignWildcard { .. } => {
                 "patterns are as in DMS: `%` for any characters, `_` for one".to_owned()
+            }
+            Self::ButForCase { .. } => {
+                "case counts: write both as the source does, unless it has the one and the other".to_owned()
+            }
+            Self::EdgeSpace { .. } => {
+                "take the space away, unless the table at the source has one, too".to_owned()
+            }
+            Self::SchemaInTable { name, .. } => {
+                format!("write `\"table\": \"{name}\"`, unless the source's table has the dot in its name")
+            }
+            Self::IdleField { field } => {
+                format!("take `{field}` away, or `\"action\": \"exclude\"` if the table is to be loaded")
             }
             Self::Unpartitioned => {
                 "leave `partition` out: partitions by day lift the limit to 11,000, and cannot be added later"
@@ -213,10 +261,13 @@ fn warn_of_landing(landing: &Landing, found: &mut Vec<MappingWarning>) {
         found.push(MappingWarning { file, rule: None, doubt: MappingDoubt::NoTables });
     }
     let covered = covered(landing);
-    for rule in in_order(landing) {
+    let rules = in_order(landing);
+    let mut but_for_case = typos::but_for_case(&rules);
+    for rule in rules {
         let mut doubts = doubts_of_rule(landing, rule);
         let is_said = doubts.iter().any(|doubt| doubt.code() == "mapping.unreachable_rule");
         doubts.extend(covered.get(&rule.matcher.index).filter(|_| !is_said).cloned());
+        doubts.extend(but_for_case.remove(&rule.matcher.index));
         found.extend(
             doubts.into_iter().map(|doubt| MappingWarning::of_rule(landing, rule.matcher.index, doubt)),
         );
@@ -233,6 +284,7 @@ fn in_order(landing: &Landing) -> Vec<&Rule> {
 fn doubts_of_rule(landing: &Landing, rule: &Rule) -> Vec<MappingDoubt> {
     let mut doubts: Vec<MappingDoubt> =
         [&rule.matcher.schema, &rule.matcher.table].into_iter().filter_map(foreign_wildcard).collect();
+    doubts.extend(typos::of_rule(rule));
     let Action::Load(target) = &rule.action else { return doubts };
     doubts.extend(unreachable(landing, &rule.matcher));
     doubts.extend(merges(&rule.matcher, target));

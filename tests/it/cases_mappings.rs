@@ -66,7 +66,7 @@ fn each_valid_mapping_is_accepted_and_what_is_doubtful_about_it_is_said() {
 }
 
 /// Every code that a mapping can be refused or doubted with, but for those of its own tests below.
-const CODES: [&str; 27] = [
+const CODES: [&str; 32] = [
     "mapping.ambiguous_rules",
     "mapping.bad_bucket",
     "mapping.bad_column",
@@ -78,13 +78,18 @@ const CODES: [&str; 27] = [
     "mapping.bad_project",
     "mapping.bad_template",
     "mapping.bad_timezone",
+    "mapping.but_for_case",
     "mapping.duplicate_field",
     "mapping.duplicate_landing",
+    "mapping.edge_space",
     "mapping.foreign_wildcard",
+    "mapping.idle_field",
     "mapping.missing_field",
     "mapping.no_tables",
     "mapping.none",
     "mapping.not_json",
+    "mapping.not_read",
+    "mapping.schema_in_table",
     "mapping.shared_destination",
     "mapping.two_locations",
     "mapping.unknown_field",

@@ -27,7 +27,8 @@ fn read_side(folder: &Path) -> Option<Vec<MappingFile>> {
 }
 
 fn answer(case: &Path, format: DiffFormat) -> (Verdict, String) {
-    let old = read_side(&case.join("old")).map_or(Old::Nothing, read_as_old);
+    let nothing = Old::Nothing { place: "old".to_owned() };
+    let old = read_side(&case.join("old")).map_or(nothing, read_as_old);
     let new = read_side(&case.join("new")).expect("each case has new mappings");
     let keys = fs::read(case.join("keys")).ok();
     let bucket = fs::read_to_string(case.join("bucket")).ok();

@@ -83,7 +83,7 @@ class Between:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_any
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any
 
             def log_message(self, *_arguments) -> None:
                 """Says nothing: the servers have logs of their own."""

@@ -182,7 +182,9 @@ def test_check_explain_and_diff_read_what_is_in_force(place):
     counted = place.run("diff", "--keys=-", "--format=json", place.address, two, stdin=listing)
     assert json.loads(counted.stdout)["keys"]["effects"] == {"moved": 1}
     first = place.run("diff", place.address + "-of-nobody", one)
-    assert first.returncode == 0 and "There were no mappings until now." in first.stdout
+    assert first.returncode == 0
+    assert f"There were no mappings until now: {place.address}-of-nobody has none." in first.stdout
+    assert f"there are no mappings at {place.address}-of-nobody. If there should be" in first.stdout
     environment = place.cloud.environment() | {"DMS2BQ_MAPPINGS": place.address}
     for arguments in [["check"], ["explain", f"s3://{place.landing}/dms/game/player/LOAD00000001.parquet"]]:
         done = subprocess.run([PROGRAMS / "dms2bq", *arguments], env=environment, capture_output=True, text=True)
@@ -221,3 +223,32 @@ def test_a_new_process_goes_by_the_last_good_mappings_and_says_so(place, bigquer
     assert place.current()["previous"] == good, "nobody goes back to what cannot run"
     assert place.invoke(function(environment))["destination"] == "acme-dw.casino_a.two"
     assert bigquery.rows("casino_a.one") == 24 and bigquery.rows("casino_a.two") == 12
+
+
+def test_check_tells_of_what_is_not_there_alike_wherever_it_should_be(place):
+    for where, code in (
+        (str(place.folder / "nowhere"), "mapping.unreadable"),
+        (place.address, "mapping.none_found"),
+        ("s3://no-such-bk/mappings", "mapping.unreadable"),
+    ):
+        told = place.run("check", where)
+        assert told.returncode == 1 and not told.stderr, told
+        assert told.stdout.startswith(f"error [{code}] ") and "\nhint: " in told.stdout
+        [finding] = map(json.loads, place.run("check", where, "--format=json").stdout.splitlines())
+        assert (finding["level"], finding["code"]) == ("error", code), finding
+        assert finding["message"] and finding["hint"]
+
+
+def test_a_file_that_nobody_can_read_hides_no_problem_of_others_from_diff(place):
+    old, new = place.write("one"), place.write("two")
+    (place.folder / "mappings-two/latin1.json").write_bytes(b'{ "tables": "caf\xe9" }')
+    (place.folder / "mappings-two/empty.json").write_text("{}")
+    for arguments in [["check", new], ["diff", old, new], ["diff", "--format=markdown", old, new]]:
+        told = place.run(*arguments)
+        assert told.returncode == 1, told
+        assert "latin1.json cannot be read: it is not UTF-8" in told.stdout
+        assert "empty.json" in told.stdout and "mapping.missing_field" in told.stdout
+    findings = place.run("diff", "--format=json", old, new).stdout.splitlines()
+    assert {"mapping.unreadable", "mapping.missing_field"} <= {json.loads(line)["code"] for line in findings}
+    was = place.run("diff", new, old)
+    assert was.returncode == 2 and "latin1.json" in was.stderr and "[mapping.unreadable]" in was.stderr

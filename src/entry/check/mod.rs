@@ -1,6 +1,8 @@
 //! `dms2bq check`: are the mappings sound, and does DMS write what they expect?
 
 pub(super) mod dms;
+mod passed_over;
+mod rule_names;
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -9,7 +11,11 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use self::rule_names::RuleNames;
+use super::assemble;
 use super::mapping_files::{MappingFilesError, read_local};
+use crate::config::MappingsLocation;
+use crate::outcome::record::Chain;
 use crate::route::{Landing, MappingFile, MappingProblems, MappingWarning, Mappings, schema};
 
 /// Validates the mappings and lists every problem of every file at once; with DMS's own files, compares those as well.
@@ -135,20 +141,57 @@ impl From<Verdict> for ExitCode {
     }
 }
 
+/// Runs `check` for mappings wherever they are.
+///
+/// # Errors
+/// When the answer cannot be written.
+pub async fn run_at(args: &CheckArgs, place: &MappingsLocation, out: &mut dyn Write) -> io::Result<Verdict> {
+    let folder = match place {
+        MappingsLocation::Local(path) => return run(args, path, out),
+        MappingsLocation::S3(_) if args.print_schema => return print_schema(out),
+        MappingsLocation::S3(folder) => folder,
+    };
+    match assemble::read_mappings_at(place).await {
+        Ok(files) => report_with_dms(args, files, out),
+        Err(error) => {
+            let finding = Finding {
+                level: "error",
+                code: error.code(),
+                file: folder.to_string(),
+                path: String::new(),
+                message: Chain(&error).to_string(),
+                hint: error.remedy(),
+                rule: None,
+            };
+            write_unreadable(args.format, vec![finding], out)
+        }
+    }
+}
+
+fn print_schema(out: &mut dyn Write) -> io::Result<Verdict> {
+    out.write_all(schema::text().as_bytes())?;
+    Ok(Verdict::Sound)
+}
+
 /// Runs `check` for mappings on this machine.
 ///
 /// # Errors
 /// When the answer cannot be written.
 pub fn run(args: &CheckArgs, path: &Path, out: &mut dyn Write) -> io::Result<Verdict> {
     if args.print_schema {
-        out.write_all(schema::text().as_bytes())?;
-        return Ok(Verdict::Sound);
+        return print_schema(out);
     }
+    let passed_over = passed_over::find(path);
     match read_local(path) {
-        Ok(files) => report_with_dms(args, files, out),
+        Ok(files) => report_all(args, files, passed_over, out),
         Err(error) => {
             let argument = args.place.as_ref().map(|_| "PATH");
-            report_unreadable(args.format, path, argument, error, out)
+            let is_empty = matches!(error, MappingFilesError::None { .. });
+            let verdict = report_unreadable(args.format, path, argument, error, out)?;
+            if is_empty {
+                write_further(args.format, passed_over, out)?;
+            }
+            Ok(verdict)
         }
     }
 }
@@ -170,23 +213,48 @@ pub fn report_with_dms(
     files: Vec<MappingFile>,
     out: &mut dyn Write,
 ) -> io::Result<Verdict> {
+    report_all(args, files, Vec::new(), out)
+}
+
+/// The same, and what of a folder was not read.
+fn report_all(
+    args: &CheckArgs,
+    files: Vec<MappingFile>,
+    passed_over: Vec<Finding>,
+    out: &mut dyn Write,
+) -> io::Result<Verdict> {
     let file_count = files.len();
+    let names = RuleNames::of(&files);
     match Mappings::parse(files) {
         Ok(mappings) => {
-            let warnings = mappings.warnings();
+            let mut warnings: Vec<Finding> =
+                mappings.warnings().iter().map(|warning| Finding::of_warning(warning, &names)).collect();
+            warnings.extend(passed_over);
             match args.format {
-                CheckFormat::Human => write_sound(&mappings, &warnings, out)?,
-                CheckFormat::Json => write_lines(warnings.iter().map(Finding::of_warning), out)?,
+                CheckFormat::Human => write_sound(&mappings, warnings, out)?,
+                CheckFormat::Json => write_lines(warnings, out)?,
             }
             if args.asks_about_dms() { dms::report(args, &mappings, out) } else { Ok(Verdict::Sound) }
         }
         Err(problems) => {
             match args.format {
-                CheckFormat::Human => write_faulty(&problems, file_count, out)?,
-                CheckFormat::Json => write_lines(Finding::of_problems(&problems), out)?,
+                CheckFormat::Human => write_faulty(&problems, &names, file_count, out)?,
+                CheckFormat::Json => write_lines(Finding::of_problems(&problems, &names), out)?,
             }
             Ok(Verdict::Faulty)
         }
+    }
+}
+
+/// Writes findings behind others.
+fn write_further(format: CheckFormat, findings: Vec<Finding>, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        CheckFormat::Human if findings.is_empty() => Ok(()),
+        CheckFormat::Human => {
+            writeln!(out)?;
+            write_findings(findings, out)
+        }
+        CheckFormat::Json => write_lines(findings, out),
     }
 }
 
@@ -206,6 +274,7 @@ pub(super) fn report_unreadable(
         path: String::new(),
         message,
         hint,
+        rule: None,
     };
     let findings: Vec<Finding> = match (error, argument) {
         (MappingFilesError::Files { first, further, read }, _) => {
@@ -219,11 +288,13 @@ pub(super) fn report_unreadable(
                     finding(&file.path, message, file.remedy())
                 })
                 .collect();
+            let names = RuleNames::of(&read);
             let problems = if read.is_empty() { None } else { Mappings::parse(read).err() };
             if is_single || (unread.len() == 1 && problems.is_none()) {
                 unread
             } else {
-                let problems: Vec<Finding> = problems.iter().flat_map(Finding::of_problems).collect();
+                let problems: Vec<Finding> =
+                    problems.iter().flat_map(|problems| Finding::of_problems(problems, &names)).collect();
                 return write_unread(format, unread, problems, out);
             }
         }
@@ -237,6 +308,11 @@ pub(super) fn report_unreadable(
             vec![finding(path, format!("{error}{why}"), error.remedy())]
         }
     };
+    write_unreadable(format, findings, out)
+}
+
+/// Says what stands in the way of reading any mapping.
+fn write_unreadable(format: CheckFormat, findings: Vec<Finding>, out: &mut dyn Write) -> io::Result<Verdict> {
     match format {
         CheckFormat::Human => {
             for Finding { code, message, hint, .. } in &findings {
@@ -277,11 +353,15 @@ pub(super) struct Finding {
     path: String,
     message: String,
     hint: String,
+    /// The rule of the mapping that it is about, for a person to find it.
+    #[serde(skip)]
+    rule: Option<String>,
 }
 
 impl Finding {
-    fn of_problems(problems: &MappingProblems) -> impl Iterator<Item = Self> {
+    fn of_problems(problems: &MappingProblems, names: &RuleNames) -> impl Iterator<Item = Self> {
         problems.iter().map(|problem| Self {
+            rule: names.at(problem.file(), problem.path()),
             level: "error",
             code: problem.code(),
             file: problem.file().to_owned(),
@@ -291,8 +371,9 @@ impl Finding {
         })
     }
 
-    fn of_warning(warning: &MappingWarning) -> Self {
+    fn of_warning(warning: &MappingWarning, names: &RuleNames) -> Self {
         Self {
+            rule: names.at(warning.file(), &warning.path()),
             level: "warning",
             code: warning.code(),
             file: warning.file().to_owned(),
@@ -312,9 +393,10 @@ fn write_lines(findings: impl IntoIterator<Item = Finding>, out: &mut dyn Write)
 }
 
 fn write_finding(finding: &Finding, out: &mut dyn Write) -> io::Result<()> {
-    let Finding { level, code, path, message, hint, .. } = finding;
+    let Finding { level, code, path, message, hint, rule, .. } = finding;
     if !path.is_empty() {
-        writeln!(out, "  {path}")?;
+        let rule = rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+        writeln!(out, "  {path}{rule}")?;
     }
     writeln!(out, "    {level} [{code}] {message}")?;
     writeln!(out, "    hint: {hint}")
@@ -339,9 +421,14 @@ pub(super) fn write_findings(
     Ok(())
 }
 
-fn write_faulty(problems: &MappingProblems, file_count: usize, out: &mut dyn Write) -> io::Result<()> {
+fn write_faulty(
+    problems: &MappingProblems,
+    names: &RuleNames,
+    file_count: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let faulty: BTreeSet<&str> = problems.iter().map(|problem| problem.file()).collect();
-    write_findings(Finding::of_problems(problems), out)?;
+    write_findings(Finding::of_problems(problems, names), out)?;
     writeln!(out)?;
     writeln!(
         out,
@@ -352,7 +439,8 @@ fn write_faulty(problems: &MappingProblems, file_count: usize, out: &mut dyn Wri
     )
 }
 
-fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn Write) -> io::Result<()> {
+fn write_sound(mappings: &Mappings, warnings: Vec<Finding>, out: &mut dyn Write) -> io::Result<()> {
+    let warning_count = warnings.len();
     let mut rule_count = 0;
     let mut landings: Vec<&Landing> = mappings.landings().iter().collect();
     landings.sort_by_key(|landing| landing.file());
@@ -369,7 +457,7 @@ fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn W
     }
     if !warnings.is_empty() {
         writeln!(out, "\nWorth a look:\n")?;
-        write_findings(warnings.iter().map(Finding::of_warning), out)?;
+        write_findings(warnings, out)?;
     }
     writeln!(out)?;
     writeln!(
@@ -377,7 +465,7 @@ fn write_sound(mappings: &Mappings, warnings: &[MappingWarning], out: &mut dyn W
         "{}, {}: no problems, {}.",
         counted(mappings.landings().len(), "mapping"),
         counted(rule_count, "rule"),
-        counted(warnings.len(), "warning"),
+        counted(warning_count, "warning"),
     )
 }
 
@@ -401,7 +489,8 @@ fn settings(landing: &Landing) -> String {
     if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) }
 }
 
-fn counted(count: usize, noun: &str) -> String {
+/// `no rules`, `1 rule`, `2 rules`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
     match count {
         0 => format!("no {noun}s"),
         1 => format!("1 {noun}"),

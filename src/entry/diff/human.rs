@@ -22,7 +22,7 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> 
         write_mapping(mapping, out)?;
         writeln!(out)?;
     }
-    let cautions = words::cautions(&answer.diff, answer.keys.as_ref());
+    let cautions = words::cautions(answer);
     if !cautions.is_empty() {
         writeln!(out, "Take care:")?;
         for caution in cautions {

@@ -15,14 +15,14 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> 
         .collect();
     let old = match answer.old {
         Old::Sound(_) => "sound",
-        Old::Nothing => "none",
+        Old::Nothing { .. } => "none",
         Old::Faulty(_) => "faulty",
     };
     let answer = json!({
         "differs": !answer.diff.is_empty(),
         "old": old,
         "rules": counts,
-        "cautions": words::cautions(&answer.diff, answer.keys.as_ref()),
+        "cautions": words::cautions(answer),
         "mappings": answer.diff.mappings.iter().map(mapping).collect::<Vec<_>>(),
         "keys": answer.keys,
     });

@@ -207,6 +207,9 @@ pub struct KeysReport {
     pub tables: Vec<TableFiles>,
     /// Further files of this kind, which are in none of these groups because there are too many.
     pub of_further_tables: u64,
+    /// How many files lie below a landing prefix of either side.
+    #[serde(skip)]
+    pub below_landings: u64,
 }
 
 /// Files of one table, of which the same becomes.
@@ -295,6 +298,8 @@ impl Tally {
     fn count(&mut self, bucket: &str, key: &str, old: &Fate, new: &Fate) {
         let effect = Effect::of(old, new);
         self.report.files += 1;
+        let is_elsewhere = |fate: &Fate| matches!(fate, Fate::Unmapped { source_table: None });
+        self.report.below_landings += u64::from(!(is_elsewhere(old) && is_elsewhere(new)));
         *self.report.effects.entry(effect).or_default() += 1;
         *match new {
             Fate::Loaded { .. } => &mut self.report.will_load,

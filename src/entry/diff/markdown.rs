@@ -19,12 +19,12 @@ pub(super) fn write(answer: &Answer<'_>, out: &mut dyn Write) -> io::Result<()> 
     if let Some(about_old) = words::about_old(answer.old) {
         writeln!(out, "{}\n", text(&about_old))?;
     }
-    let cautions = words::cautions(&answer.diff, answer.keys.as_ref());
+    let cautions = words::cautions(answer);
     if !cautions.is_empty() {
         writeln!(out, "> [!WARNING]")?;
         for caution in cautions {
             let (what, why) = caution.split_once(": ").unwrap_or(("", &caution));
-            writeln!(out, "> - **{}**: {}.", text(what), text(why))?;
+            writeln!(out, "> - **{}**: {}.", text(what), sentence(why))?;
         }
         writeln!(out)?;
     }
@@ -69,7 +69,7 @@ fn write_mapping(mapping: &MappingDiff, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_setting(kind: &str, what: &str, setting: &SettingChange, out: &mut dyn Write) -> io::Result<()> {
     let SettingChange { old, new, consequence, is_loud, .. } = setting;
-    let aside = if *is_loud { String::new() } else { format!("; {}", text(consequence)) };
+    let aside = if *is_loud { String::new() } else { format!("; {}", sentence(consequence)) };
     writeln!(out, "| {kind} | {what} | {} | {}{aside} |", code(old), code(new))
 }
 
@@ -112,7 +112,13 @@ fn code(name: &str) -> String {
     format!("{fence}{space}{name}{space}{fence}")
 }
 
-/// A sentence. What begins a mark-up in it is marked as none.
+/// A sentence of ours, in which backquotes stand around code.
+fn sentence(ours: &str) -> String {
+    let parts = ours.split('`').enumerate();
+    parts.map(|(index, part)| if index % 2 == 0 { text(part) } else { code(part) }).collect()
+}
+
+/// Words. What begins a mark-up in it is marked as none.
 fn text(sentence: &str) -> String {
     let mut marked = String::new();
     for c in printable(sentence).chars() {

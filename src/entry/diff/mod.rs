@@ -1,5 +1,6 @@
 //! `dms2bq diff`: what a change of the mappings would change.
 
+mod datasets;
 mod human;
 pub mod keys;
 pub mod listing;
@@ -9,11 +10,12 @@ mod words;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use self::datasets::NewDataset;
 use self::keys::KeysReport;
 use crate::cloud::aws::mappings::{MappingsError, S3Folder};
 use crate::config::MappingsLocation;
@@ -92,7 +94,10 @@ pub enum Old {
     /// They can run.
     Sound(Mappings),
     /// There are none.
-    Nothing,
+    Nothing {
+        /// Where there are none.
+        place: String,
+    },
     /// They have problems, so nothing ran with them.
     Faulty(MappingProblems),
 }
@@ -101,7 +106,7 @@ impl Old {
     fn mappings(&self) -> Option<&Mappings> {
         match self {
             Self::Sound(mappings) => Some(mappings),
-            Self::Nothing | Self::Faulty(_) => None,
+            Self::Nothing { .. } | Self::Faulty(_) => None,
         }
     }
 }
@@ -110,6 +115,8 @@ impl Old {
 struct Answer<'a> {
     old: &'a Old,
     diff: MappingsDiff,
+    /// Datasets that the mappings until now do not load into.
+    new_datasets: Vec<NewDataset>,
     keys: Option<KeysReport>,
 }
 
@@ -118,8 +125,18 @@ struct Answer<'a> {
 /// # Errors
 /// When a side or the listing cannot be read, or the answer cannot be written.
 pub async fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
-    let (old, new) = (read_old(&args.old).await?, read("NEW", &args.new).await?.map_err(|none| none.0)?);
     let mut out = stdout();
+    let old = read_old(&args.old).await?;
+    let new = match read("NEW", &args.new).await? {
+        Side::Files(files) => files,
+        Side::Nothing(error) => return Err(error),
+        Side::InPart(error) => {
+            write_check(args.format, &mut out, |format, out| {
+                check::report_unreadable(format, Path::new(&args.new), Some("NEW"), error, out)
+            })?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let verdict = match args.keys.as_deref() {
         None => compare(&old, new, None::<(io::Empty, _)>, args.format, &mut out)?,
         Some(path) if path.as_os_str() == "-" => {
@@ -151,7 +168,8 @@ pub fn compare(
     out: &mut dyn Write,
 ) -> anyhow::Result<Verdict> {
     let Ok(mappings) = Mappings::parse(new.clone()) else {
-        write_faulty(new, format, out)?;
+        // There is nothing to compare; what `check` says is what there is to say.
+        write_check(format, out, |format, out| check::report(format, new, out))?;
         return Ok(Verdict::Faulty);
     };
     let before = old.mappings();
@@ -160,7 +178,16 @@ pub fn compare(
         Some((listing, bucket)) => Some(KeysReport::of(listing, bucket, before, &mappings)?),
         None => None,
     };
-    let answer = Answer { old, diff: MappingsDiff::between(old_landings, mappings.landings()), keys };
+    let answer = Answer {
+        old,
+        diff: MappingsDiff::between(old_landings, mappings.landings()),
+        new_datasets: match old {
+            // What broken mappings name is not known, and most likely there.
+            Old::Faulty(_) => Vec::new(),
+            Old::Sound(_) | Old::Nothing { .. } => datasets::new(old_landings, mappings.landings()),
+        },
+        keys,
+    };
     match format {
         DiffFormat::Human => human::write(&answer, out)?,
         DiffFormat::Markdown => markdown::write(&answer, out)?,
@@ -169,14 +196,18 @@ pub fn compare(
     Ok(if answer.diff.is_empty() { Verdict::Same } else { Verdict::Differs })
 }
 
-/// NEW cannot run, so there is nothing to compare; what `check` says is what there is to say.
-fn write_faulty(new: Vec<MappingFile>, format: DiffFormat, out: &mut dyn Write) -> io::Result<()> {
+/// Says why NEW cannot run, as `check` does.
+fn write_check(
+    format: DiffFormat,
+    out: &mut dyn Write,
+    check: impl FnOnce(CheckFormat, &mut dyn Write) -> io::Result<check::Verdict>,
+) -> io::Result<()> {
     match format {
-        DiffFormat::Human => check::report(CheckFormat::Human, new, out)?,
-        DiffFormat::Json => check::report(CheckFormat::Json, new, out)?,
+        DiffFormat::Human => check(CheckFormat::Human, out)?,
+        DiffFormat::Json => check(CheckFormat::Json, out)?,
         DiffFormat::Markdown => {
             let mut said = Vec::new();
-            let verdict = check::report(CheckFormat::Human, new, &mut said)?;
+            let verdict = check(CheckFormat::Human, &mut said)?;
             let said = String::from_utf8_lossy(&said);
             writeln!(out, "### The mappings have problems\n\n{}", markdown::block(&said))?;
             verdict
@@ -185,13 +216,22 @@ fn write_faulty(new: Vec<MappingFile>, format: DiffFormat, out: &mut dyn Write) 
     Ok(())
 }
 
-/// There are no mappings at all, in words.
-struct NoMappings(anyhow::Error);
+/// What was read of a side.
+enum Side {
+    Files(Vec<MappingFile>),
+    /// There are no mappings at all, in words.
+    Nothing(anyhow::Error),
+    /// Some of the files cannot be read.
+    InPart(MappingFilesError),
+}
 
 /// The mappings until now. That there are none is an answer: somebody begins.
-async fn read_old(place: &str) -> anyhow::Result<Old> {
-    let Ok(files) = read("OLD", place).await? else { return Ok(Old::Nothing) };
-    Ok(read_as_old(files))
+async fn read_old(given: &str) -> anyhow::Result<Old> {
+    match read("OLD", given).await? {
+        Side::Files(files) => Ok(read_as_old(files)),
+        Side::Nothing(_) => Ok(Old::Nothing { place: given.to_owned() }),
+        Side::InPart(error) => Err(in_words("OLD", &ReadError::Local(error))),
+    }
 }
 
 /// The mappings until now, from their files.
@@ -213,22 +253,26 @@ pub fn place(place: &str) -> anyhow::Result<MappingsLocation> {
     })
 }
 
-async fn read(argument: &str, given: &str) -> anyhow::Result<Result<Vec<MappingFile>, NoMappings>> {
-    let error = match assemble::read_mappings_at(&place(given)?).await {
-        Ok(files) => return Ok(Ok(files)),
-        Err(error) => error,
-    };
-    let in_words = match &error {
-        ReadError::Local(error) => {
-            let (what, remedy) = error.of_argument(argument);
-            anyhow::anyhow!("{what} [{}]\nhint: {remedy}", error.code())
+async fn read(argument: &str, given: &str) -> anyhow::Result<Side> {
+    match assemble::read_mappings_at(&place(given)?).await {
+        Ok(files) => Ok(Side::Files(files)),
+        Err(ReadError::Local(error @ MappingFilesError::Files { .. })) => Ok(Side::InPart(error)),
+        Err(
+            error @ (ReadError::Local(MappingFilesError::None { .. })
+            | ReadError::S3(MappingsError::NoneFound { .. })),
+        ) => Ok(Side::Nothing(in_words(argument, &error))),
+        Err(error @ (ReadError::Local(_) | ReadError::S3(_) | ReadError::NoAnswer { .. })) => {
+            Err(in_words(argument, &error))
+        }
+    }
+}
+
+fn in_words(argument: &str, error: &ReadError) -> anyhow::Error {
+    match error {
+        ReadError::Local(local) => {
+            let (what, remedy) = local.of_argument(argument);
+            anyhow::anyhow!("{what} [{}]\nhint: {remedy}", local.code())
         }
         ReadError::S3(_) | ReadError::NoAnswer { .. } => anyhow::anyhow!("{argument}: {}", error.in_words()),
-    };
-    match error {
-        ReadError::Local(MappingFilesError::None { .. }) | ReadError::S3(MappingsError::NoneFound { .. }) => {
-            Ok(Err(NoMappings(in_words)))
-        }
-        ReadError::Local(_) | ReadError::S3(_) | ReadError::NoAnswer { .. } => Err(in_words),
     }
 }

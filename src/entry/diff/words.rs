@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Old;
 use super::keys::{Effect as FileEffect, KeysReport};
+use super::{Answer, Old, datasets};
 use crate::route::diff::SettingChange;
 use crate::route::diff::{Effect, MappingChange, MappingDiff, MappingsDiff, TableChange, TableChangeKind};
 
@@ -121,7 +121,38 @@ pub(super) fn mapping_change(change: MappingChange) -> &'static str {
 }
 
 /// What somebody should think of before this goes into force; each once. What the listing shows is among it.
-pub(super) fn cautions(diff: &MappingsDiff, keys: Option<&KeysReport>) -> Vec<String> {
+pub(super) fn cautions(answer: &Answer<'_>) -> Vec<String> {
+    let mut cautions = Vec::new();
+    cautions.extend(nothing_until_now(answer.old));
+    cautions.extend(answer.keys.as_ref().and_then(another_listing));
+    cautions.extend(datasets::cautions(&answer.new_datasets));
+    cautions.extend(of_changes(&answer.diff, answer.keys.as_ref()));
+    cautions
+}
+
+/// Somebody begins, or the address is another one than was meant.
+fn nothing_until_now(old: &Old) -> Option<String> {
+    match old {
+        Old::Nothing { place } => Some(format!(
+            "nothing to compare with: there are no mappings at {place}. If there should be, the address is another one, \
+             and all that is said here is wrong"
+        )),
+        Old::Sound(_) | Old::Faulty(_) => None,
+    }
+}
+
+fn another_listing(keys: &KeysReport) -> Option<String> {
+    let is_another = keys.files > 0 && keys.below_landings == 0;
+    is_another.then(|| {
+        let which = match keys.files {
+            1 => "the one key does not lie".to_owned(),
+            many => format!("none of {} keys lies", number(many)),
+        };
+        format!("another listing: {which} below a mapped prefix. See that this is the listing you mean")
+    })
+}
+
+fn of_changes(diff: &MappingsDiff, keys: Option<&KeysReport>) -> Vec<String> {
     let mut cautions = Vec::new();
     let changes = || diff.mappings.iter().flat_map(|mapping| &mapping.tables);
     let tables = |kind| changes().any(|table: &TableChange| table.kind == kind);
@@ -184,7 +215,7 @@ fn in_the_listing(files: u64) -> String {
 pub(super) fn about_old(old: &Old) -> Option<String> {
     match old {
         Old::Sound(_) => None,
-        Old::Nothing => Some("There were no mappings until now.".to_owned()),
+        Old::Nothing { place } => Some(format!("There were no mappings until now: {place} has none.")),
         Old::Faulty(problems) => Some(format!(
             "The mappings until now cannot run, so all of the new ones are shown as added: {problems}."
         )),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::experiment::{Experiment, Needs, Trouble};
+use super::made::Made;
 use super::news::News;
 use crate::cloud::clock::SystemClock;
 use crate::cloud::google::BigQuery;
@@ -39,8 +39,9 @@ impl FromStr for ScratchDataset {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // `bq` itself writes a colon. A project of a domain has one of its own: `example.com:my-project`.
         let (project, dataset) = text
-            .rsplit_once('.')
+            .rsplit_once(['.', ':'])
             .ok_or("write the project, a dot and the dataset: my-project.dms2bq_probe")?;
         let in_words = |bad: BadName| format!("{bad}; {}", bad.remedy());
         check_project(project).map_err(in_words)?;
@@ -72,7 +73,7 @@ pub struct Bench {
     /// What all names of this run begin with.
     run: String,
     count: AtomicU32,
-    tables: Mutex<Vec<String>>,
+    tables: Made<String>,
 }
 
 /// How a load ended.
@@ -127,17 +128,24 @@ impl Bench {
     ///
     /// # Errors
     /// Why it cannot be used, in words.
-    pub async fn open(warehouse: BigQuery, scratch: &ScratchDataset, news: News) -> anyhow::Result<Self> {
+    pub async fn open(
+        warehouse: BigQuery,
+        scratch: &ScratchDataset,
+        news: News,
+        run: String,
+    ) -> anyhow::Result<Self> {
         let ScratchDataset { project, dataset } = scratch;
         let rest = warehouse.rest();
         let path = ["projects", project, "datasets", dataset];
         let answer = rest.call(Method::GET, &path, &[], &Value::Null).await?;
         if !answer.is_success() {
             anyhow::bail!(
-                "the scratch dataset {scratch}: {}. Make one: bq mk --default_table_expiration 3600 --dataset {project}:{dataset}",
+                "the scratch dataset {scratch}: {}. Make one, with the location of your tables: \
+                 bq --location=LOCATION mk --default_table_expiration 3600 --dataset {project}:{dataset}",
                 answer.refusal.unwrap_or_default(),
             );
         }
+        news.look().await?;
         let location = answer.body["location"].as_str().unwrap_or("US").to_owned();
         Ok(Self {
             rest,
@@ -146,9 +154,9 @@ impl Bench {
             dataset: dataset.clone(),
             location,
             news,
-            run: format!("dms2bq_probe_{}", SystemClock.unix_ms()),
+            run,
             count: AtomicU32::new(0),
-            tables: Mutex::new(Vec::new()),
+            tables: Made::default(),
         })
     }
 
@@ -176,7 +184,7 @@ impl Bench {
 
     /// The name of a table of one's own choice, to be deleted at the end.
     pub fn table_named(&self, name: &str) -> String {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+        self.tables.note(name.to_owned());
         name.to_owned()
     }
 
@@ -339,19 +347,37 @@ impl Bench {
 
     /// Deletes all that was made, and says what could not be.
     pub async fn clean_up(&self) -> Vec<String> {
-        let tables = std::mem::take(&mut *self.tables.lock().unwrap_or_else(PoisonError::into_inner));
         let mut left = Vec::new();
-        for table in tables {
+        for table in self.tables.all() {
             let path = ["projects", &self.project, "datasets", &self.dataset, "tables", &table];
-            match self.rest.call(Method::DELETE, &path, &[], &Value::Null).await {
+            let why = match self.rest.call(Method::DELETE, &path, &[], &Value::Null).await {
                 // Not every table that was to be made was made.
-                Ok(answer) if answer.is_success() || answer.status == 404 => {}
-                Ok(answer) => left.push(format!("{table}: {}", answer.refusal.unwrap_or_default())),
-                Err(error) => left.push(format!("{table}: {}", Chain(&error))),
-            }
+                Ok(answer) if answer.is_success() || answer.status == 404 => {
+                    self.tables.forget(&table);
+                    continue;
+                }
+                Ok(answer) => answer.refusal.unwrap_or_default(),
+                Err(error) => Chain(&error).to_string(),
+            };
+            left.push(format!("{}.{}.{table}: {why}", self.project, self.dataset));
         }
         left.extend(self.news.clean_up().await);
         left
+    }
+
+    /// What may be there at this moment.
+    pub fn made(&self) -> Vec<String> {
+        let count = self.tables.all().len();
+        let tables = format!("tables {}.{}.{}… (at most {count})", self.project, self.dataset, self.run);
+        let tables = (count > 0).then_some(tables);
+        tables.into_iter().chain(self.news.made()).collect()
+    }
+
+    /// The names that a person gave or we made, which have no place on a public page.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = self.news.names();
+        names.extend([self.run.as_str(), &self.project, &self.dataset]);
+        names
     }
 }
 

@@ -1,24 +1,20 @@
-//! The scratch prefix and the scratch queues: what experiments of AWS are made with, and how they are taken away.
+//! The scratch queues, and the news that come to them: what experiments of AWS are made with, and how they are taken away.
 
-use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use aws_sdk_s3::types::{
-    FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
-    QueueConfiguration, S3KeyFilter,
-};
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::experiment::Trouble;
+use super::made::Made;
+use super::objects::{Folder, Objects};
+use super::words::{failed, in_words, is_gone, status};
 use crate::cloud::aws::{S3, Sqs, endpoint_override};
 use crate::cloud::clock::SystemClock;
 use crate::cloud::{Clock, Deadline};
-use crate::route::names::check_bucket;
 
 /// How long a message is waited for.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(60);
@@ -40,37 +36,13 @@ pub struct News {
     pub is_stand_in: bool,
     s3: S3,
     sqs: Sqs,
-    folder: Option<Folder>,
+    objects: Option<Objects>,
     queue_name: Option<String>,
     queues: OnceCell<Queues>,
     listening: OnceCell<()>,
     journey: OnceCell<Journey>,
-    keys: Mutex<Vec<String>>,
-    /// The URLs of the queues that were made, also where making the other one failed.
-    made: Mutex<Vec<String>>,
-}
-
-/// The scratch prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
-    bucket: String,
-    /// With a slash at its end, or empty.
-    prefix: String,
-}
-
-impl FromStr for Folder {
-    type Err = String;
-
-    fn from_str(address: &str) -> Result<Self, String> {
-        let rest = address.strip_prefix("s3://").unwrap_or_default();
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        if bucket.is_empty() {
-            return Err("write s3://bucket/prefix".to_owned());
-        }
-        check_bucket(bucket).map_err(|bad| format!("{bad}; {}", bad.remedy()))?;
-        let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
-        Ok(Self { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })
-    }
+    /// The names of the queues that were made, also where making the other one failed.
+    made: Made<String>,
 }
 
 /// The scratch queue and its dead-letter queue.
@@ -109,22 +81,55 @@ pub struct Received {
 }
 
 impl News {
-    /// What was named, as yet untouched.
-    pub fn new(config: &SdkConfig, folder: Option<Folder>, queue_name: Option<String>) -> Self {
+    /// What was named, as yet untouched. What is made in S3 has the run's name in it.
+    pub fn new(config: &SdkConfig, folder: Option<Folder>, queue_name: Option<String>, run: &str) -> Self {
         let is_stand_in = ["S3", "SQS"].iter().any(|service| endpoint_override(config, service).is_some());
         Self {
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             is_stand_in,
             s3: S3::new(config),
             sqs: Sqs::new(config),
-            folder,
+            objects: folder.map(|folder| Objects::new(S3::new(config), folder, run)),
             queue_name,
             queues: OnceCell::new(),
             listening: OnceCell::new(),
             journey: OnceCell::new(),
-            keys: Mutex::default(),
-            made: Mutex::default(),
+            made: Made::default(),
         }
+    }
+
+    /// Looks whether what was named can be used, before anything is made: a bucket that is there, and queues that are not.
+    ///
+    /// # Errors
+    /// Why it cannot, in words.
+    pub async fn look(&self) -> anyhow::Result<()> {
+        if let Some(objects) = &self.objects {
+            objects.look(&self.region).await?;
+        }
+        for name in self.queue_name.iter().flat_map(|name| queue_names(name)) {
+            self.expect_no_queue(&name).await.map_err(anyhow::Error::msg)?;
+        }
+        Ok(())
+    }
+
+    /// To make a queue that is there gives that one, and to take it away would take somebody's.
+    async fn expect_no_queue(&self, name: &str) -> Result<(), String> {
+        match self.sqs.client().get_queue_url().queue_name(name).send().await {
+            Ok(_) => Err(format!(
+                "there is a queue {name} already, which is left alone: name one that is not there"
+            )),
+            Err(error) if is_gone(&error) => Ok(()),
+            Err(error) => {
+                Err(format!("whether there is a queue {name} already cannot be told: {}", in_words(&error)))
+            }
+        }
+    }
+
+    /// What was named and found of AWS, which has no place on a public page: bucket, prefix, queue and account.
+    pub fn names(&self) -> Vec<&str> {
+        let account = self.queues.get().and_then(|queues| queues.arn.split(':').nth(4));
+        let of_objects = self.objects.iter().flat_map(Objects::names);
+        of_objects.chain(self.queue_name.as_deref()).chain(account).collect()
     }
 
     /// S3, our own client.
@@ -142,11 +147,11 @@ impl News {
     /// # Errors
     /// None was named.
     pub fn bucket(&self) -> Result<&str, Trouble> {
-        Ok(&self.folder()?.bucket)
+        Ok(self.objects()?.bucket())
     }
 
-    fn folder(&self) -> Result<&Folder, Trouble> {
-        self.folder
+    fn objects(&self) -> Result<&Objects, Trouble> {
+        self.objects
             .as_ref()
             .ok_or_else(|| Trouble::NotHere("it needs --bucket-prefix s3://bucket/prefix".to_owned()))
     }
@@ -156,9 +161,7 @@ impl News {
     /// # Errors
     /// No prefix was named.
     pub fn key(&self, name: &str) -> Result<String, Trouble> {
-        let key = format!("{}{name}", self.folder()?.prefix);
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).push(key.clone());
-        Ok(key)
+        Ok(self.objects()?.key(name))
     }
 
     /// Puts an object and gives its etag.
@@ -166,9 +169,15 @@ impl News {
     /// # Errors
     /// It is not taken.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<String, Trouble> {
-        let request = self.s3.client().put_object().bucket(self.bucket()?).key(key).body(bytes.into());
-        let answer = request.send().await.map_err(failed)?;
-        Ok(answer.e_tag().unwrap_or_default().trim_matches('"').to_owned())
+        self.objects()?.put(key, bytes).await
+    }
+
+    /// Puts an object in parts.
+    ///
+    /// # Errors
+    /// It is not taken.
+    pub async fn put_in_parts(&self, key: &str, parts: Vec<Bytes>) -> Result<(), Trouble> {
+        self.objects()?.put_in_parts(key, parts).await
     }
 
     /// The scratch queues, made when they are first needed.
@@ -183,25 +192,32 @@ impl News {
         let name = self.queue_name.as_deref();
         let name = name.ok_or_else(|| Trouble::NotHere("it needs --queue NAME".to_owned()))?;
         let sqs = self.sqs.client();
-        if sqs.get_queue_url().queue_name(name).send().await.is_ok() {
-            return Err(Trouble::Failed(format!(
-                "there is a queue {name} already: name one that is not there"
-            )));
+        let [name, dead_name] = queue_names(name);
+        for name in [&name, &dead_name] {
+            self.expect_no_queue(name).await.map_err(Trouble::Failed)?;
         }
-        let make = async |name: &str| -> Result<(String, String), Trouble> {
-            let made = sqs.create_queue().queue_name(name).send().await.map_err(failed)?;
-            let url = made.queue_url().unwrap_or_default().to_owned();
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).push(url.clone());
-            let arn = self.attribute(&url, QueueAttributeName::QueueArn).await?;
-            Ok((url, arn))
-        };
-        let (dead_url, dead_arn) = make(&format!("{name}-dead")).await?;
-        let (url, arn) = make(name).await?;
+        let (dead_url, dead_arn) = self.make_queue(&dead_name).await?;
+        let (url, arn) = self.make_queue(&name).await?;
         let redrive = json!({ "deadLetterTargetArn": dead_arn, "maxReceiveCount": RECEIVES }).to_string();
         let set =
             sqs.set_queue_attributes().queue_url(&url).attributes(QueueAttributeName::RedrivePolicy, redrive);
         set.send().await.map_err(failed)?;
         Ok(Queues { url, arn, dead_url, dead_arn })
+    }
+
+    /// Makes a queue, and gives its URL and its ARN.
+    async fn make_queue(&self, name: &str) -> Result<(String, String), Trouble> {
+        self.made.note(name.to_owned());
+        let made = self.sqs.client().create_queue().queue_name(name).send().await.map_err(|error| {
+            // Refused, it was not made: a queue of that name is somebody's. Without an answer it may have been.
+            if status(&error).is_some_and(|status| status < 500) {
+                self.made.forget(&name.to_owned());
+            }
+            failed(error)
+        })?;
+        let url = made.queue_url().unwrap_or_default().to_owned();
+        let arn = self.attribute(&url, QueueAttributeName::QueueArn).await?;
+        Ok((url, arn))
     }
 
     async fn attribute(&self, url: &str, name: QueueAttributeName) -> Result<String, Trouble> {
@@ -321,41 +337,9 @@ impl News {
     }
 
     async fn start_listening(&self) -> Result<(), Trouble> {
-        let (folder, queues) = (self.folder()?, self.queues().await?);
-        let client = self.s3.client();
-        let told = client
-            .get_bucket_notification_configuration()
-            .bucket(&folder.bucket)
-            .send()
-            .await
-            .map_err(failed)?;
-        let is_free = told.queue_configurations().is_empty()
-            && told.topic_configurations().is_empty()
-            && told.lambda_function_configurations().is_empty()
-            && told.event_bridge_configuration().is_none();
-        if !is_free {
-            return Err(Trouble::NotHere(
-                "the bucket has notifications of its own, which it would replace: name a bucket without"
-                    .to_owned(),
-            ));
-        }
-        self.admit_bucket(&folder.bucket, queues).await?;
-        let rule = FilterRule::builder().name(FilterRuleName::Prefix).value(&folder.prefix).build();
-        let key = S3KeyFilter::builder().filter_rules(rule).build();
-        let filter = NotificationConfigurationFilter::builder().key(key).build();
-        let to_queue = QueueConfiguration::builder()
-            .queue_arn(&queues.arn)
-            .events(aws_sdk_s3::types::Event::S3ObjectCreated)
-            .filter(filter)
-            .build()
-            .map_err(|error| Trouble::Failed(error.to_string()))?;
-        let all = NotificationConfiguration::builder().queue_configurations(to_queue).build();
-        let put = client
-            .put_bucket_notification_configuration()
-            .bucket(&folder.bucket)
-            .notification_configuration(all);
-        put.send().await.map_err(failed)?;
-        Ok(())
+        let (objects, queues) = (self.objects()?, self.queues().await?);
+        self.admit_bucket(objects.bucket(), queues).await?;
+        objects.start_telling(&queues.arn).await
     }
 
     async fn admit_bucket(&self, bucket: &str, queues: &Queues) -> Result<(), Trouble> {
@@ -371,35 +355,42 @@ impl News {
 
     /// Takes all away that was made, and says what could not be.
     pub async fn clean_up(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        let Ok(bucket) = self.bucket() else { return self.delete_queues().await };
-        if self.listening.initialized() {
-            let none = NotificationConfiguration::builder().build();
-            let put = self.s3.client().put_bucket_notification_configuration().bucket(bucket);
-            if let Err(error) = put.notification_configuration(none).send().await {
-                left.push(format!("the notifications of {bucket}: {:?}", failed(error)));
+        let mut left = match &self.objects {
+            Some(objects) => objects.clean_up().await,
+            None => Vec::new(),
+        };
+        for name in self.made.all() {
+            match self.delete_queue(&name).await {
+                Ok(()) => self.made.forget(&name),
+                Err(why) => left.push(format!("the queue {name}: {why}")),
             }
         }
-        let keys = std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner));
-        for key in keys {
-            if let Err(error) = self.s3.client().delete_object().bucket(bucket).key(&key).send().await {
-                left.push(format!("s3://{bucket}/{key}: {:?}", failed(error)));
-            }
-        }
-        left.extend(self.delete_queues().await);
         left
     }
 
-    async fn delete_queues(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        let urls = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
-        for url in urls {
-            if let Err(error) = self.sqs.client().delete_queue().queue_url(&url).send().await {
-                left.push(format!("{url}: {:?}", failed(error)));
-            }
+    async fn delete_queue(&self, name: &str) -> Result<(), String> {
+        let sqs = self.sqs.client();
+        let found = match sqs.get_queue_url().queue_name(name).send().await {
+            Err(error) if is_gone(&error) => return Ok(()),
+            found => found.map_err(|error| in_words(&error))?,
+        };
+        match sqs.delete_queue().set_queue_url(found.queue_url).send().await {
+            Err(error) if !is_gone(&error) => Err(in_words(&error)),
+            Ok(_) | Err(_) => Ok(()),
         }
-        left
     }
+
+    /// What may be there at this moment.
+    pub fn made(&self) -> Vec<String> {
+        let mut made = self.objects.as_ref().map(Objects::made).unwrap_or_default();
+        made.extend(self.made.all().iter().map(|name| format!("the queue {name}")));
+        made
+    }
+}
+
+/// The scratch queue's name, and that of its dead-letter queue.
+fn queue_names(name: &str) -> [String; 2] {
+    [name.to_owned(), format!("{name}-dead")]
 }
 
 fn received(message: &Message) -> Received {
@@ -413,9 +404,4 @@ fn received(message: &Message) -> Received {
         handle: message.receipt_handle().unwrap_or_default().to_owned(),
         body: message.body().unwrap_or_default().to_owned(),
     }
-}
-
-/// A failed call, in one line.
-pub(super) fn failed(error: impl std::error::Error + 'static) -> Trouble {
-    Trouble::Failed(crate::cloud::quote::chain(&error))
 }

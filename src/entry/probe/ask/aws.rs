@@ -10,7 +10,8 @@ use crate::cloud::{Clock, Deadline, Queue, VISIBILITY_TIMEOUT_SECS_MAX, Visibili
 use crate::entry::probe::bench::{Bench, Ended};
 use crate::entry::probe::experiment::{Answer, Trouble, Verdict};
 use crate::entry::probe::files;
-use crate::entry::probe::news::{Received, failed};
+use crate::entry::probe::news::Received;
+use crate::entry::probe::words::{failed, status};
 use crate::event::{Created, Notice, QueueArn};
 
 /// Two services whose clocks differ by more than this can tell "sent after the job ended" wrongly.
@@ -135,7 +136,8 @@ pub(in crate::entry::probe) async fn etags_agree(bench: &Bench) -> Answer {
         if kind == "put" {
             bench.news.put(&key, Bytes::from_static(b"x")).await?;
         } else {
-            put_in_parts(bench, &key).await?;
+            let parts = [PART_BYTES, 1].map(|length| Bytes::from(vec![b'x'; length]));
+            bench.news.put_in_parts(&key, parts.into()).await?;
         }
         let (_, created) = told(bench, &key).await?;
         let told = created.object.etag.map(|etag| etag.to_string()).unwrap_or_default();
@@ -144,22 +146,6 @@ pub(in crate::entry::probe) async fn etags_agree(bench: &Bench) -> Answer {
         evidence.push(format!("{kind}: event {told}, HEAD {head}, listing {listed}"));
     }
     Ok(Verdict::of(all, evidence.join("; ")))
-}
-
-async fn put_in_parts(bench: &Bench, key: &str) -> Result<(), Trouble> {
-    let (client, bucket) = (bench.news.s3().client(), bench.news.bucket()?);
-    let upload = client.create_multipart_upload().bucket(bucket).key(key).send().await.map_err(failed)?;
-    let id = upload.upload_id().unwrap_or_default();
-    let mut parts = aws_sdk_s3::types::CompletedMultipartUpload::builder();
-    for (number, length) in [(1, PART_BYTES), (2, 1)] {
-        let part = client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number);
-        let part = part.body(Bytes::from(vec![b'x'; length]).into()).send().await.map_err(failed)?;
-        let done = aws_sdk_s3::types::CompletedPart::builder().part_number(number);
-        parts = parts.parts(done.set_e_tag(part.e_tag().map(str::to_owned)).build());
-    }
-    let complete = client.complete_multipart_upload().bucket(bucket).key(key).upload_id(id);
-    complete.multipart_upload(parts.build()).send().await.map_err(failed)?;
-    Ok(())
 }
 
 async fn etags(bench: &Bench, key: &str) -> Result<(String, String), Trouble> {
@@ -179,7 +165,7 @@ pub(in crate::entry::probe) async fn conditional_ranges(bench: &Bench) -> Answer
     let get = bench.news.s3().client().get_object().bucket(bench.news.bucket()?).key(&key);
     let status = match get.if_match("\"0123456789abcdef0123456789abcdef\"").range("bytes=0-4").send().await {
         Ok(_) => 206,
-        Err(error) => error.raw_response().map_or(0, |response| response.status().as_u16()),
+        Err(error) => status(&error).unwrap_or_default(),
     };
     Ok(Verdict::of(status == 412, format!("another etag answers {status}")))
 }
@@ -238,7 +224,7 @@ pub(in crate::entry::probe) async fn conditional_puts(bench: &Bench) -> Answer {
     {
         statuses.push(match request.send().await {
             Ok(_) => 200,
-            Err(error) => error.raw_response().map_or(0, |response| response.status().as_u16()),
+            Err(error) => status(&error).unwrap_or_default(),
         });
     }
     let evidence =
