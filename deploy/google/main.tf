@@ -3,6 +3,9 @@
 
 data "google_project" "this" {
   project_id = var.project
+
+  # Its number comes from the Resource Manager, which a new project has switched off.
+  depends_on = [google_project_service.needed]
 }
 
 locals {
@@ -31,7 +34,10 @@ locals {
 }
 
 resource "google_project_service" "needed" {
-  for_each = toset(["bigquery.googleapis.com", "iam.googleapis.com", "iamcredentials.googleapis.com", "sts.googleapis.com"])
+  for_each = toset([
+    "bigquery.googleapis.com", "cloudresourcemanager.googleapis.com", "iam.googleapis.com", "iamcredentials.googleapis.com",
+    "sts.googleapis.com",
+  ])
 
   project            = var.project
   service            = each.key

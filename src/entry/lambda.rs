@@ -218,7 +218,12 @@ impl Handler {
             batch.records.iter().map(|r| receive(r)).collect();
         let receipts: Vec<Arc<Receipt>> = received.iter().map(|(receipt, _)| Arc::clone(receipt)).collect();
         let mut unproven = Unproven::new(receipts.iter().map(|receipt| receipt.message_id.clone()));
+        let batch_is_empty = receipts.is_empty();
         let mappings = self.mappings.snapshot(self.clock.as_ref(), time.work_until).await;
+        if let (Err(reason), true) = (&mappings, batch_is_empty) {
+            // Nobody else would: this is how somebody who deploys asks whether it starts.
+            telemetry::no_mappings_yet(reason, None, self.clock.unix_ms());
+        }
         let pieces = take_apart(received, &mut unproven, |receipt| self.nothing_to_load(receipt));
 
         let unproven = Mutex::new(unproven);

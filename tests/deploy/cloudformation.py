@@ -17,6 +17,8 @@ PSEUDO = {
     "AWS::Partition": "aws",
 }
 NO_VALUE = object()
+# What a resource says of how it comes and goes.
+LIFE = ("DependsOn", "DeletionPolicy", "UpdateReplacePolicy")
 
 
 class BadParameter(Exception):
@@ -111,7 +113,8 @@ def stack(template: dict, **given) -> Stack:
     resources, outputs = {}, {}
     for name, resource in template["Resources"].items():
         if resolver.holds(resource.get("Condition")):
-            resources[name] = {"Type": resource["Type"], "Properties": resolver.value(resource.get("Properties", {}))}
+            attributes = {key: resource[key] for key in LIFE if key in resource}
+            resources[name] = attributes | {"Type": resource["Type"], "Properties": resolver.value(resource.get("Properties", {}))}
     for name, output in template.get("Outputs", {}).items():
         if resolver.holds(output.get("Condition")):
             outputs[name] = resolver.value(output["Value"])

@@ -3,48 +3,39 @@
 `mutations.json` has a way to break each of them.
 """
 
-import json
 import re
-from pathlib import Path
 
+import alarms
 from cloudformation import Stack
+from lanes import DAY_SECS, ROOT, lanes
 
-ROOT = Path(__file__).parents[2]
-DAY_SECS = 86_400
 POISON_SECS = 300
 # What a message that never loads waits before it comes back: the last row of the table in src/outcome/backoff.rs.
 POISON_WAIT_SECS = 2
 
+# Variables that the HTTP client reads, for calls to Google (src/cloud/google/http.rs), and the parameters that they come from.
+OF_THE_HTTP_CLIENT = {"HTTPS_PROXY": "HttpsProxy", "NO_PROXY": "NoProxy", "SSL_CERT_FILE": "CertificateFile"}
 # Variables that the program reads and a deployment leaves alone.
 NOT_SET = {
     "GOOGLE_APPLICATION_CREDENTIALS": "a file with a key, or one that says what DMS2BQ_GOOGLE_PROVIDER says",
     "BIGQUERY_EMULATOR_HOST": "for rehearsals",
+    "CLOUDSDK_CONFIG": "where gcloud keeps a person's sign-in, for the command line",
+    "HOME": "the same; a function has nobody's home",
     "AWS_LAMBDA_FUNCTION_NAME": "Lambda sets it",
 }
-
-
-class Lane:
-    """A queue with its dead-letter queue, function and event source."""
-
-    def __init__(self, stack: Stack, queue: str, dead: str, function: str):
-        self.queue_id, self.dead_id, self.function_id = queue, dead, function
-        self.queue = stack.resources[queue]["Properties"]
-        self.dead = stack.resources[dead]["Properties"]
-        self.function = stack.resources[function]["Properties"]
-        self.source = stack.resources[f"{function}Messages"]["Properties"]
-
-
-def lanes(stack: Stack) -> list[Lane]:
-    found = [Lane(stack, "Queue", "DeadLetterQueue", "LoaderLambdaFunction")]
-    if "FullLoadQueue" in stack.resources:
-        found.append(Lane(stack, "FullLoadQueue", "FullLoadDeadLetterQueue", "FullLoadLambdaFunction"))
-    return found
 
 
 def environment_is_what_the_program_reads(stack: Stack):
     names = set(re.findall(r'pub const \w+: &str = "(\w+)";', (ROOT / "src/config.rs").read_text()))
     for lane in lanes(stack):
-        given = set(lane.function["Environment"]["Variables"])
+        variables = lane.function["Environment"]["Variables"]
+        for name, parameter in OF_THE_HTTP_CLIENT.items():
+            # Empty would not be unset to everybody.
+            if variables.get(name) != (stack.parameters[parameter] or None):
+                yield f"{name} of {lane.function_id} is {variables.get(name)}"
+        if lane.function.get("Layers", []) != [arn for arn in [stack.parameters["CertificateLayerArn"]] if arn]:
+            yield f"{lane.function_id} has the layers {lane.function.get('Layers')}"
+        given = set(variables) - OF_THE_HTTP_CLIENT.keys()
         yield from (f"{lane.function_id} sets {name}, which src/config.rs does not read" for name in sorted(given - names))
         missing = names - given - NOT_SET.keys()
         yield from (f"{lane.function_id} does not set {name}, which src/config.rs reads" for name in sorted(missing))
@@ -131,7 +122,8 @@ def no_right_is_a_wildcard(stack: Stack):
 
 
 def the_role_can_do_its_work(stack: Stack):
-    queues = [_arn(lane.queue) for lane in lanes(stack)]
+    # Of both lanes, always: where a lane is taken away, its function ends its work.
+    queues = [_arn(stack.resources[name]["Properties"]) for name in ("Queue", "FullLoadQueue")]
     bucket = f"arn:aws:s3:::{stack.parameters['LandingBucket']}"
     folders = stack.parameters["LandingFolders"]
     objects = [f"{bucket}/*" if folder == "*" else f"{bucket}/{folder}/*" for folder in folders.split(",")]
@@ -170,25 +162,59 @@ def listing_is_for_mapped_folders(stack: Stack):
     }
     for statement in statements(stack):
         if statement["Sid"] in wanted:
-            prefixes = statement.get("Condition", {}).get("StringLikeIfExists", {}).get("s3:prefix", [])
+            # A GET names no prefix, and is 404 for a missing file only to who may list. Mappings are found by a listing.
+            test = "StringLikeIfExists" if statement["Sid"] == "TellMissingFromDenied" else "StringLike"
+            prefixes = statement.get("Condition", {}).get(test, {}).get("s3:prefix", [])
             if _list(prefixes) != wanted.pop(statement["Sid"]):
                 yield f"{statement['Sid']} is about {prefixes}"
     yield from (f"there is no statement {sid}" for sid in wanted)
 
 
+# By queue: the names of the rules that may ever send there. The bucket may send to the first.
+SENDERS = {
+    "Queue": ["dms2bq-objects", "dms2bq-changes"],
+    "FullLoadQueue": ["dms2bq-full-loads"],
+    "UndeliveredQueue": ["dms2bq-objects", "dms2bq-changes", "dms2bq-full-loads"],
+}
+
+
 def only_the_bucket_or_its_rules_may_send(stack: Stack):
+    """Whatever the parameters say: while they change, the old way still tells, and the new one begins to."""
     bucket = f"arn:aws:s3:::{stack.parameters['LandingBucket']}"
-    by_s3 = not stack.of_type("AWS::Events::Rule")
-    for statement in statements(stack):
-        if statement["Action"] != "sqs:SendMessage":
-            continue
-        source = _list(statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", []))
-        if by_s3:
-            account = statement["Condition"].get("StringEquals", {}).get("aws:SourceAccount")
-            if source != [bucket] or account != "123456789012" or statement["Principal"] != {"Service": "s3.amazonaws.com"}:
-                yield f"{statement['Sid']} lets {statement['Principal']} send for {source} of {account}"
-        elif statement["Principal"] != {"Service": "events.amazonaws.com"} or not source:
-            yield f"{statement['Sid']} lets {statement['Principal']} send for {source}"
+    for queue, rules in SENDERS.items():
+        policy = stack.resources[f"{queue}Policy"]["Properties"]
+        arns = [f"arn:aws:events:eu-west-1:123456789012:rule/{rule}" for rule in rules]
+        wanted = [("events.amazonaws.com", f"ArnEquals aws:SourceArn {sorted(arns)}")]
+        if queue == "Queue":
+            wanted.insert(0, ("s3.amazonaws.com", f"ArnEquals aws:SourceArn {[bucket]}, StringEquals aws:SourceAccount ['123456789012']"))
+        found = [(each["Principal"]["Service"], _in_words(each.get("Condition", {}))) for each in policy["PolicyDocument"]["Statement"]]
+        if found != wanted:
+            yield f"{queue} lets send {found}, and should let {wanted}"
+
+
+def _in_words(condition: dict) -> str:
+    return ", ".join(f"{test} {key} {sorted(_list(value))}" for test, each in condition.items() for key, value in each.items())
+
+
+def a_change_of_parameters_deletes_no_message(stack: Stack):
+    queues = {name for name, resource in stack.resources.items() if resource["Type"] == "AWS::SQS::Queue"}
+    if queues != {"Queue", "DeadLetterQueue", "FullLoadQueue", "FullLoadDeadLetterQueue", "UndeliveredQueue"}:
+        yield f"with other parameters there are other queues than {sorted(queues)}"
+    for name in sorted(queues):
+        life = [stack.resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")]
+        if life != ["RetainExceptOnCreate", "Retain"]:
+            yield f"{name} is deleted with what is in it: {life}"
+
+
+def a_rule_is_let_in_before_it_tells(stack: Stack):
+    for name, resource in stack.resources.items():
+        if resource["Type"] == "AWS::Events::Rule":
+            [target] = resource["Properties"]["Targets"]
+            queue = next(queue for queue in SENDERS if _arn(stack.resources[queue]["Properties"]) == target["Arn"])
+            if sorted(resource.get("DependsOn", [])) != sorted([f"{queue}Policy", "UndeliveredQueuePolicy"]):
+                yield f"{name} is made when the policies may be missing: {resource.get('DependsOn')}"
+            if resource["Properties"].get("Name") not in SENDERS[queue]:
+                yield f"{name} is called {resource['Properties'].get('Name')}, which the policy of {queue} does not name"
 
 
 def every_event_pattern_is_for_the_bucket(stack: Stack):
@@ -207,108 +233,15 @@ def a_bucket_of_its_own_tells_the_queue(stack: Stack):
         return
     bucket = stack.resources["OwnLandingBucket"]["Properties"]
     prefix = stack.parameters["NotificationPrefix"]
-    if stack.of_type("AWS::Events::Rule"):
-        wanted = {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
-    else:
+    wanted = {}
+    if stack.parameters["Notification"] in ("eventbridge", "both"):
+        wanted["EventBridgeConfiguration"] = {"EventBridgeEnabled": True}
+    if stack.parameters["Notification"] in ("s3", "both"):
         told = {"Queue": _arn(lanes(stack)[0].queue), "Event": "s3:ObjectCreated:*"}
         narrowed = {"Filter": {"S3Key": {"Rules": [{"Name": "prefix", "Value": prefix}]}}} if prefix else {}
-        wanted = {"QueueConfigurations": [told | narrowed]}
+        wanted["QueueConfigurations"] = [told | narrowed]
     if bucket["NotificationConfiguration"] != wanted:
         yield f"the bucket tells {bucket['NotificationConfiguration']}"
-
-
-def metrics_of_the_program() -> set[str]:
-    source = (ROOT / "src/telemetry/metrics.rs").read_text()
-    return set(re.findall(r'Metric = Metric \{ name: "(\w+)"', source))
-
-
-# The one metric that is told apart by more than the function. Each further one would cost by the month.
-BY_OUTCOME = "files"
-
-
-def own_metrics(stack: Stack):
-    """Every metric of ours that an alarm or the dashboard names: its name and dimensions."""
-    for alarm in stack.of_type("AWS::CloudWatch::Alarm").values():
-        if alarm["Namespace"] == "dms2bq":
-            yield alarm["MetricName"], {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
-    for widget in dashboard(stack)["widgets"]:
-        for metric in widget["properties"]["metrics"]:
-            if metric[0] == "dms2bq":
-                names = [part for part in metric[2:] if isinstance(part, str)]
-                yield metric[1], dict(zip(names[::2], names[1::2], strict=True))
-            elif isinstance(metric[0], dict):
-                searched = re.search(r"\{dms2bq,([\w,]+)\} MetricName=\"(\w+)\" function=\"([^\"]+)\"", metric[0]["expression"])
-                yield searched[2], dict.fromkeys(searched[1].split(",")) | {"function": searched[3]}
-
-
-def dashboard(stack: Stack) -> dict:
-    [found] = stack.of_type("AWS::CloudWatch::Dashboard").values()
-    return json.loads(found["DashboardBody"])
-
-
-def metrics_are_those_of_the_program(stack: Stack):
-    codes = set(re.findall(r"`([a-z]+\.[a-z_0-9]+)`", (ROOT / "docs/errors.md").read_text()))
-    functions = {f"<{lane.function_id}>" for lane in lanes(stack)}
-    for name, dimensions in own_metrics(stack):
-        if name not in metrics_of_the_program():
-            yield f"there is no metric {name}"
-        sets = [["function"], ["function", "outcome"], ["code", "function", "outcome"]]
-        if sorted(dimensions) not in (sets if name == BY_OUTCOME else sets[:1]):
-            yield f"{name} has no dimensions {sorted(dimensions)}"
-        if dimensions.get("outcome") not in (None, "loaded", "ignored", "returned"):
-            yield f"there is no outcome {dimensions['outcome']}"
-        if dimensions.get("code") and dimensions["code"] not in codes:
-            yield f"there is no code {dimensions['code']}"
-        if dimensions["function"] not in functions:
-            yield f"{name} is about {dimensions['function']}"
-
-
-def alarms_say_what_to_do(stack: Stack):
-    topic = stack.parameters["AlarmTopicArn"]
-    for name, alarm in stack.of_type("AWS::CloudWatch::Alarm").items():
-        if len(alarm.get("AlarmDescription", "")) < 40:
-            yield f"{name} does not say what it means"
-        if alarm.get("AlarmActions", []) != ([topic] if topic else []):
-            yield f"{name} tells {alarm.get('AlarmActions')}"
-        # CloudWatch refuses an alarm that looks at more than seven days, and more than one day in periods below an hour.
-        seconds = alarm["Period"] * alarm["EvaluationPeriods"]
-        if seconds > (7 * DAY_SECS if alarm["Period"] >= 3600 else DAY_SECS):
-            yield f"{name} looks at {seconds} s"
-
-
-def every_lane_is_watched(stack: Stack):
-    alarms = list(stack.of_type("AWS::CloudWatch::Alarm").values())
-    for lane in lanes(stack):
-        dead, queue, function = lane.dead["QueueName"], lane.queue["QueueName"], f"<{lane.function_id}>"
-        row_mismatch = {"function": function, "outcome": "returned", "code": "job.row_mismatch"}
-        wanted = [
-            ("ApproximateNumberOfMessagesVisible", {"QueueName": dead}, 0),
-            ("ApproximateAgeOfOldestMessage", {"QueueName": dead}, 8 * DAY_SECS),
-            ("ApproximateAgeOfOldestMessage", {"QueueName": queue}, 60 * int(stack.parameters["OldestMessageMinutes"])),
-            ("Errors", {"FunctionName": function}, 0),
-            ("files", row_mismatch, 0),
-        ]
-        for metric, dimensions, threshold in wanted:
-            if not any(_is_above(alarm, metric, dimensions, threshold) for alarm in alarms):
-                yield f"no alarm when {metric} of {dimensions} is above {threshold}"
-    quiet = [alarm for alarm in alarms if alarm["ComparisonOperator"] == "LessThanThreshold"]
-    hours = int(stack.parameters["NothingLoadedHours"])
-    for alarm in quiet:
-        if (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) != (3600, hours, "breaching"):
-            yield "nothing would be said of hours without a load"
-    if len(quiet) != 1:
-        yield "there is no alarm when nothing is loaded"
-
-
-def _is_above(alarm: dict, metric: str, dimensions: dict, threshold: int) -> bool:
-    about = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
-    return (alarm["MetricName"], about, alarm["Threshold"], alarm["ComparisonOperator"], alarm["TreatMissingData"]) == (
-        metric,
-        dimensions,
-        threshold,
-        "GreaterThanThreshold",
-        "notBreaching",
-    )
 
 
 def buckets_stay_private(stack: Stack):
@@ -347,11 +280,11 @@ CHECKS = [
     the_role_can_do_its_work,
     listing_is_for_mapped_folders,
     only_the_bucket_or_its_rules_may_send,
+    a_change_of_parameters_deletes_no_message,
+    a_rule_is_let_in_before_it_tells,
     every_event_pattern_is_for_the_bucket,
     a_bucket_of_its_own_tells_the_queue,
-    metrics_are_those_of_the_program,
-    alarms_say_what_to_do,
-    every_lane_is_watched,
+    *alarms.CHECKS,
     buckets_stay_private,
     logs_end_some_day,
 ]

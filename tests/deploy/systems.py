@@ -136,6 +136,10 @@ def in_one_form(stack: cloudformation.Stack) -> cloudformation.Stack:
             function = re.sub(r"[<>]|\.Arn", "", properties["FunctionName"])
             name, properties["FunctionName"] = f"{function}Messages", function
         resources[name] = {"Type": resource["Type"], "Properties": _numbers(properties)}
+        if not resource["Type"].startswith("AWS::Lambda::"):  # Each tool says of its own functions what they depend on.
+            resources[name] |= {key: resource[key] for key in cloudformation.LIFE if key in resource}
+            if isinstance(resource.get("DependsOn"), str):
+                resources[name]["DependsOn"] = [resource["DependsOn"]]
     outputs = {name: value for name, value in stack.outputs.items() if not _OF_THE_TOOLS.fullmatch(name)}
     return cloudformation.Stack(stack.parameters, resources, outputs)
 
@@ -149,3 +153,8 @@ def _numbers(value):
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
         return int(value)
     return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+def listed(value) -> list:
+    """As IAM has it: one alone needs no list."""
+    return value if isinstance(value, list) else [value]

@@ -30,7 +30,7 @@ def sam(*arguments, **environment: str) -> None:
     done = subprocess.run(
         command,
         cwd=systems.ROOT,
-        env=systems.environment(SAM_CLI_BETA_RUST_CARGO_LAMBDA="1", **environment),
+        env=systems.environment(**environment),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -36,18 +36,22 @@ def _zip() -> bytes:
     return held.getvalue()
 
 
-def create(aws, variant: str) -> dict[str, str]:
-    """Makes the stack, and gives its outputs."""
+def prepared(variant: str) -> tuple[str, list[dict]]:
+    """The template and its parameters, as moto takes them."""
     template = systems.transformed(systems.sam_template())
     given = cloudformation.parameter_values(template, systems.OWN | systems.VARIANTS[variant])
     for mapping in ("Timing", "Minutes"):
         # moto looks a parameter of type Number up as a number, and so does not find it among keys that are texts.
         template["Mappings"][mapping] = {int(key): row for key, row in template["Mappings"][mapping].items()}
+    parameters = [{"ParameterKey": name, "ParameterValue": as_text(value)} for name, value in given.items()]
+    return yaml.safe_dump(template), parameters
+
+
+def create(aws, variant: str) -> dict[str, str]:
+    """Makes the stack, and gives its outputs."""
+    template, parameters = prepared(variant)
     aws("cloudformation").create_stack(
-        StackName="dms2bq",
-        TemplateBody=yaml.safe_dump(template),
-        Parameters=[{"ParameterKey": name, "ParameterValue": as_text(value)} for name, value in given.items()],
-        Capabilities=["CAPABILITY_NAMED_IAM"],
+        StackName="dms2bq", TemplateBody=template, Parameters=parameters, Capabilities=["CAPABILITY_NAMED_IAM"]
     )
     [stack] = aws("cloudformation").describe_stacks(StackName="dms2bq")["Stacks"]
     assert stack["StackStatus"] == "CREATE_COMPLETE"
@@ -104,7 +108,7 @@ def test_cloudwatch_takes_every_alarm_and_the_dashboard(aws):
     alarms = stack.of_type("AWS::CloudWatch::Alarm")
     for name, alarm in alarms.items():
         aws("cloudwatch").put_metric_alarm(AlarmName=name, **alarm)
-    assert len(aws("cloudwatch").describe_alarms()["MetricAlarms"]) == len(alarms) == 13
+    assert len(aws("cloudwatch").describe_alarms()["MetricAlarms"]) == len(alarms) == 16
     [dashboard] = stack.of_type("AWS::CloudWatch::Dashboard").values()
     aws("cloudwatch").put_dashboard(**dashboard)
 
@@ -151,9 +155,9 @@ class Bucket:
         found.pop("ResponseMetadata")
         return found
 
-    def run_command(self, folder: Path, **parameters: str) -> None:
+    def run_command(self, folder: Path, output: str = "NotificationCommand", **parameters: str) -> None:
         """Runs what the stack's output says, to the letter, in a shell with the AWS CLI."""
-        command = systems.sam(parameters, LandingBucket=self.name).outputs["NotificationCommand"]
+        command = systems.sam(parameters, LandingBucket=self.name).outputs[output]
         environment = systems.environment(AWS_ENDPOINT_URL=self.url, AWS_CONFIG_FILE=str(folder / "none"))
         # The queue is the stack's and not LocalStack's, so it is not asked whether it takes messages.
         command += " --skip-destination-validation"
@@ -191,6 +195,44 @@ def test_the_command_for_eventbridge_leaves_the_rest_as_it_is(bucket, tmp_path):
     before = bucket.told()
     bucket.run_command(tmp_path, Notification="eventbridge")
     assert bucket.told() == before | {"EventBridgeConfiguration": {}}
+
+
+def ways(bucket) -> set[str]:
+    """By which ways the bucket tells of a file."""
+    told = bucket.told()
+    own = [each for each in told.get("QueueConfigurations", []) if each["Id"] == "dms2bq"]
+    return ({"s3"} if own else set()) | ({"eventbridge"} if "EventBridgeConfiguration" in told else set())
+
+
+def test_on_the_way_to_eventbridge_the_bucket_always_tells_by_a_way_that_works(bucket, tmp_path):
+    """docs/deploying.md, Changing how files are told. S3 begins to tell EventBridge minutes after it was told to."""
+    bucket.tell(OTHERS)
+    bucket.run_command(tmp_path)
+    bucket.run_command(tmp_path, Notification="both")
+    assert ways(bucket) == {"s3", "eventbridge"}
+    # With the stack at `both`, and then at `eventbridge`.
+    bucket.run_command(tmp_path, Notification="eventbridge")
+    assert ways(bucket) == {"s3", "eventbridge"}
+    bucket.run_command(tmp_path, "NotificationOffCommand", Notification="eventbridge")
+    assert ways(bucket) == {"eventbridge"}
+    told = bucket.told()
+    assert [each["Id"] for each in told["QueueConfigurations"]] == ["thumbnails"] and told["TopicConfigurations"]
+
+
+def test_on_the_way_back_to_s3_the_bucket_tells_the_queue_before_the_rule_goes(bucket, tmp_path):
+    bucket.run_command(tmp_path, Notification="eventbridge")
+    bucket.run_command(tmp_path, Notification="both")
+    assert ways(bucket) == {"s3", "eventbridge"}
+    rules = {way: systems.sam({"Notification": way}).of_type("AWS::Events::Rule").keys() for way in ("eventbridge", "both", "s3")}
+    assert rules == {"eventbridge": {"ObjectsRule"}, "both": {"ObjectsRule"}, "s3": set()}
+
+
+def test_a_stack_that_is_torn_down_leaves_the_bucket_as_it_was(bucket, tmp_path):
+    bucket.tell(OTHERS)
+    before = bucket.told()
+    bucket.run_command(tmp_path)
+    bucket.run_command(tmp_path, "NotificationOffCommand")
+    assert bucket.told() == before
 
 
 # ---- lanes ----

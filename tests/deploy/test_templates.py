@@ -5,6 +5,7 @@ import json
 import re
 from pathlib import Path
 
+import alarms
 import cloudformation
 import holds
 import pytest
@@ -39,7 +40,7 @@ def mutate(template: dict, mutation: dict) -> None:
     place = template
     for step in way:
         place = place[step]
-    before = copy.deepcopy(place[last])
+    before = copy.deepcopy(place.get(last) if isinstance(place, dict) else place[last])
     if verb == "set":
         place[last] = mutation["to"]
         assert place[last] != before, "this changes nothing"
@@ -59,6 +60,32 @@ def test_a_parameter_out_of_bounds_is_refused_with_its_remedy(case):
     with pytest.raises(cloudformation.BadParameter) as refused:
         cloudformation.parameter_values(systems.sam_template(), systems.OWN | case["given"])
     assert case["says"] in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "account, taken",
+    [
+        ("dms2bq@acme-dw.iam.gserviceaccount.com", True),
+        ("dms2bq@dw.acme.com.iam.gserviceaccount.com", True),
+        ("123456789012-compute@developer.gserviceaccount.com", True),
+        ("acme-dw@appspot.gserviceaccount.com", True),
+        ("dms2bq@acme.com:dw.iam.gserviceaccount.com", False),
+        ("dms2bq@iam.gserviceaccount.com.example.com", False),
+        ("a@b@acme-dw.iam.gserviceaccount.com", False),
+        ("@acme-dw.iam.gserviceaccount.com", False),
+    ],
+)
+def test_a_service_account_is_one_that_the_program_takes(account, taken):
+    given = systems.OWN | {"GoogleServiceAccount": account}
+    try:
+        cloudformation.parameter_values(systems.sam_template(), given)
+        assert taken
+    except cloudformation.BadParameter:
+        assert not taken
+    # `ServiceAccount::parse`, which the program holds it to: whoever changes that, changes the pattern, too.
+    program = (systems.ROOT / "src/cloud/google/federation.rs").read_text()
+    assert 'is_ascii_alphanumeric() || b"-._".contains(&byte)' in program
+    assert 'host.ends_with(".gserviceaccount.com")' in program
 
 
 def test_what_nobody_else_knows_has_to_be_given():
@@ -86,6 +113,16 @@ def test_every_parameter_has_a_place_in_the_consoles_form():
     assert sorted(placed) == sorted(name for name, _ in parameters())
 
 
+def test_names_fit_for_the_longest_name_that_the_page_allows(monkeypatch):
+    assert "keep that below 50 characters" in (systems.ROOT / "docs/deploying.md").read_text()
+    monkeypatch.setitem(cloudformation.PSEUDO, "AWS::StackName", "s" * 49)
+    stack = systems.sam(systems.VARIANTS["two lanes"])
+    longest = {"AWS::IAM::Role": ("RoleName", 64), "AWS::Events::Rule": ("Name", 64), "AWS::Lambda::Function": ("FunctionName", 64), "AWS::SQS::Queue": ("QueueName", 80)}
+    for kind, (name, most) in longest.items():
+        for properties in stack.of_type(kind).values():
+            assert len(properties[name]) <= most
+
+
 def test_visibility_is_said_for_every_timeout_that_can_be_chosen():
     template = systems.sam_template()
     chosen = {str(secs) for name in ("FunctionTimeout", "FullLoadTimeout") for secs in template["Parameters"][name]["AllowedValues"]}
@@ -98,7 +135,16 @@ def test_visibility_is_said_for_every_timeout_that_can_be_chosen():
 def test_buckets_stay_when_the_stack_goes():
     for resource in systems.sam_template()["Resources"].values():
         if resource["Type"] == "AWS::S3::Bucket":
-            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+
+
+def test_the_page_on_costs_counts_the_alarms_and_what_they_look_at():
+    counts = []
+    for variant in ("as it comes", "two lanes"):
+        made = systems.sam(systems.VARIANTS[variant]).of_type("AWS::CloudWatch::Alarm").values()
+        counts += [len(made), sum(len(alarms.looked_at(alarm)) for alarm in made)]
+    said = "{}, which look at {} metrics; with two lanes {}, which look at {} |".format(*counts)
+    assert said in (systems.ROOT / "docs/deploying.md").read_text()
 
 
 def test_cloudformation_takes_the_template_as_it_is_sent():
@@ -112,7 +158,7 @@ def test_cloudformation_takes_the_template_as_it_is_sent():
 def test_every_outcome_and_metric_of_the_dashboard_is_laid_out_without_overlap():
     for variant in ("as it comes", "two lanes"):
         taken = set()
-        for widget in holds.dashboard(systems.sam(systems.VARIANTS[variant]))["widgets"]:
+        for widget in alarms.dashboard(systems.sam(systems.VARIANTS[variant]))["widgets"]:
             cells = {(x, y) for x in range(widget["x"], widget["x"] + widget["width"]) for y in range(widget["y"], widget["y"] + widget["height"])}
             assert not cells & taken and max(x for x, _ in cells) < 24
             taken |= cells

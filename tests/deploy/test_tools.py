@@ -40,7 +40,7 @@ def test_cfn_lint_has_nothing_against_what_the_framework_would_deploy(variant, t
     [
         ("VisibilityTimeout: !FindInMap [Timing, !Ref FunctionTimeout", "VisibilityTimeOut: !FindInMap [Timing, !Ref FunctionTimeout", "E3002"),
         ("Principal: { Service: lambda.amazonaws.com }", "Principle: { Service: lambda.amazonaws.com }", "E3530"),
-        ("Condition: UsesEventBridge", "Condition: UsesBridge", "E3015"),
+        ("Condition: OneLaneByEventBridge", "Condition: OneLaneByBridge", "E3015"),
     ],
 )
 def test_sams_linter_notices_a_mistake(right, wrong, says, tmp_path):

@@ -40,6 +40,30 @@ def test_terraform_and_the_commands_enable_the_same_apis(resources, commands):
     enabled = re.search(r"gcloud services enable ([a-z. ]+) --project", "\n".join(commands)).group(1).split()
     listed = re.findall(r"[a-z]+\.googleapis\.com", resources["google_project_service", "needed"]["for_each"])
     assert sorted(enabled) == sorted(listed)
+    looked_for = re.search(r"config\.name~\^\(([a-z|]+)\)", "\n".join(commands)).group(1).split("|")
+    assert sorted(f"{name}.googleapis.com" for name in looked_for) == sorted(enabled)
+
+
+# What Google's API each kind of block is made by, and the function at work calls.
+BY_API = {
+    "google_bigquery_": "bigquery",
+    "google_project_iam_custom_role": "iam",
+    "google_project_iam_member": "cloudresourcemanager",
+    "google_service_account": "iam",
+    "google_iam_": "iam",
+}
+
+
+def test_every_api_that_terraform_calls_is_switched_on_before_it_is_called(terraform, resources):
+    listed = re.findall(r"([a-z]+)\.googleapis\.com", resources["google_project_service", "needed"]["for_each"])
+    called = {"sts", "iamcredentials"}
+    for kind, _ in resources:
+        if kind != "google_project_service":
+            called.add(next(api for begin, api in BY_API.items() if kind.startswith(begin)))
+    [project] = [named["this"] for block in terraform["data"] for kind, named in block.items() if kind == "google_project"]
+    called.add("cloudresourcemanager")
+    assert set(listed) == called
+    assert "google_project_service.needed" in str(project["depends_on"])
 
 
 def test_the_outputs_are_the_templates_parameters(terraform, commands):

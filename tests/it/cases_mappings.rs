@@ -135,12 +135,11 @@ fn findings_as_json_have_level_code_file_path_message_and_hint() {
     );
 }
 
+/// Whoever takes this repository puts their own there.
 #[test]
-fn the_repository_s_own_mappings_are_sound_and_leave_no_doubt() {
+fn the_mappings_that_are_there_to_be_published_are_sound() {
     let files = read_local(&root().join("mappings")).expect("mappings/ can be read");
-    let mappings = Mappings::parse(files).expect("mappings/ has no problem");
-    assert!(mappings.landings().len() >= 2, "an example for each of two clusters at least");
-    assert_eq!(mappings.warnings(), []);
+    Mappings::parse(files).expect("mappings/ has no problem");
 }
 
 #[test]
@@ -253,10 +252,12 @@ fn the_page_about_mappings_names_every_field_and_shows_what_check_prints() {
         .collect();
     assert!(unnamed.is_empty(), "mappings/README.md does not name {unnamed:?}");
 
-    let (_, printed) = run_check(CheckFormat::Human, &root().join("mappings"));
-    let shown = page.lines().skip_while(|line| !line.ends_with("$ dms2bq check")).skip(2);
-    let shown: Vec<&str> = shown.map(str::trim).take_while(|line| *line != "…").collect();
-    let wanted: Vec<&str> = printed.lines().skip(1).map(str::trim).take(shown.len()).collect();
+    let (_, printed) = run_check(CheckFormat::Human, &root().join("samples/mappings"));
+    let shown = page.lines().skip_while(|line| !line.ends_with("$ dms2bq check samples/mappings")).skip(1);
+    // What is printed here has the names of files alone.
+    let shown = shown.map(|line| line.trim().trim_start_matches("samples/mappings/"));
+    let shown: Vec<&str> = shown.take_while(|line| *line != "…").collect();
+    let wanted: Vec<&str> = printed.lines().map(str::trim).take(shown.len()).collect();
     assert!(!shown.is_empty());
     assert_eq!(shown, wanted, "what mappings/README.md shows of check");
 }

@@ -12,7 +12,7 @@ const VERBS: [&[&str]; 7] = [
     &["check", "--print-schema"],
     &["explain", "s3://acme-landing/dms/casino-a/game/player/LOAD00000001.parquet"],
     &["dms-rules", "--mapping", "casino-a"],
-    &["diff", "mappings", "mappings"],
+    &["diff", "samples/mappings", "samples/mappings"],
     &["probe", "--list"],
     &["completions", "bash"],
 ];
@@ -25,7 +25,7 @@ fn a_verb_whose_answer_nobody_reads_ends_without_a_word() {
         let output = Command::new(env!("CARGO_BIN_EXE_dms2bq"))
             .args(verb)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env("DMS2BQ_MAPPINGS", "mappings")
+            .env("DMS2BQ_MAPPINGS", "samples/mappings")
             .stdout(writer)
             .stderr(Stdio::piped())
             .output()

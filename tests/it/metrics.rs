@@ -195,6 +195,16 @@ async fn mappings_that_a_process_cannot_begin_with_are_counted_when_it_starts() 
         "{others:?}"
     );
     assert!(others[0]["reason"].as_str().expect("a text").contains("sauce"), "{others:?}");
+
+    // Whoever deploys asks with an empty batch whether the function starts, and reads the end of its log.
+    let before = ground.function.output().lines().count();
+    ground.function.invoke(&json!({ "Records": [] }), Duration::from_secs(30)).await;
+    let output = ground.function.output();
+    let said: Vec<&str> = output.lines().skip(before).collect();
+    assert!(
+        said.len() == 1 && said[0].contains(r#""level":"ERROR""#) && said[0].contains("sauce"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]

@@ -424,6 +424,13 @@ pub const FOR_A_PERSON: &[(u16, &str)] = &[
     (99, "it needs GitHub, and roles that trust it"),
     (100, "it needs GitHub's runners"),
     (101, "it needs GitHub"),
+    (102, "it needs a stack and an outage of an hour"),
+    (103, "it needs a stack and an outage of an hour"),
+    (104, "it needs a stack that fails"),
+    (105, "it needs a function"),
+    (106, "it needs a role with these rights alone, and a stack"),
+    (110, "it needs a table of some weeks' changes"),
+    (111, "it needs a table of some weeks' changes"),
 ];
 
 /// Finds the experiments that were named, by number or name.
