@@ -5,11 +5,21 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::warehouse::Loaded;
 use crate::job::schema::inferred_type;
 use crate::job::{ColumnMode, JobFailure, TableColumn, TableInfo};
 use crate::object::footer::{self, Footer, FooterRead, Repetition};
 use crate::route::TableRef;
+
+/// A load that went well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The job that did it.
+    pub job_id: String,
+    /// The rows that it added.
+    pub row_count: u64,
+    /// The file.
+    pub bytes: Bytes,
+}
 
 /// A table, and what was loaded into it.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use serde_json::Value;
 
+pub use super::tables::Loaded;
 use super::tables::{LoadRules, MemoryTable};
 use crate::cloud::{
     CallError, Clock, Deadline, InsertError, Inserted, Objects, ObjectsError, TableLookup, Warehouse,
@@ -77,17 +78,6 @@ impl Course {
     pub fn held() -> Self {
         Self { ending: Ending::Held, ..Self::default() }
     }
-}
-
-/// A load that went well.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loaded {
-    /// The job that did it.
-    pub job_id: String,
-    /// The rows that it added.
-    pub row_count: u64,
-    /// The file.
-    pub bytes: Bytes,
 }
 
 type Director = Box<dyn FnMut(&LoadJob) -> Course + Send>;

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use serde::Serialize;
 
 use super::listing::{self, Entry, ListingError};
-use super::words::number;
+use super::number::number;
 use crate::key::{self, KeyMeaning};
 use crate::route::{Decision, Landing, Mappings, TableRef};
 

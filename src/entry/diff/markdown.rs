@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use super::Answer;
 use super::keys::{Effect, KeysReport};
-use super::words::{self, Group, number};
+use super::number::number;
+use super::words::{self, Group};
 use crate::entry::stdout::printable;
 use crate::route::diff::{MappingDiff, SettingChange};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::keys::{Effect as FileEffect, KeysReport};
+use super::number::number;
 use super::{Answer, Old, datasets};
 use crate::route::diff::SettingChange;
 use crate::route::diff::{Effect, MappingChange, MappingDiff, MappingsDiff, TableChange, TableChangeKind};
@@ -225,17 +226,4 @@ pub(super) fn about_old(old: &Old) -> Option<String> {
 /// `1 rule`, `2 rules`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
-/// `1,234,567`.
-pub(super) fn number(number: u64) -> String {
-    let digits = number.to_string();
-    let mut shown = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// How long a `late` answer takes, and how long a connection `hangs`: longer than the patience of the cases that use it.
-const LATE: Duration = Duration::from_secs(3);
+const LATE: Duration = Duration::from_secs(6);
 
 /// A fault, as a case spells it.
 #[derive(Debug, Clone, Deserialize)]
