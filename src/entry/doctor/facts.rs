@@ -271,6 +271,13 @@ pub struct BucketSeen {
     pub notification: Look<Notification>,
 }
 
+impl BucketSeen {
+    /// How one of its prefixes is called for a person.
+    pub fn address(&self, prefix: &PrefixSeen) -> String {
+        format!("s3://{}/{}", self.bucket, prefix.prefix)
+    }
+}
+
 /// A prefix that a mapping names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

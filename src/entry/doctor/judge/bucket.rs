@@ -34,13 +34,8 @@ fn of_bucket(facts: &Facts, bucket: &BucketSeen) -> Vec<Finding> {
     found
 }
 
-/// How a prefix is called for a person.
-pub(super) fn address(bucket: &BucketSeen, prefix: &PrefixSeen) -> String {
-    format!("s3://{}/{}", bucket.bucket, prefix.prefix)
-}
-
 fn of_prefix(bucket: &BucketSeen, prefix: &PrefixSeen) -> Vec<Finding> {
-    let address = address(bucket, prefix);
+    let address = bucket.address(prefix);
     let listing = match &prefix.listing {
         Look::Seen(listing) => listing,
         Look::NotLooked(why) => return vec![Finding::not_looked(Hop::Bucket, address, why)],

@@ -19,7 +19,7 @@ pub(super) fn judge(
     prefix: &PrefixSeen,
     notification: &Notification,
 ) -> Vec<Finding> {
-    let address = super::bucket::address(bucket, prefix);
+    let address = bucket.address(prefix);
     let mut findings = Findings::of(Hop::Notification, &address);
     let told = Told { facts, bucket, prefix, notification };
     match news::of_prefix(facts, bucket, prefix, notification) {
