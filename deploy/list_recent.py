@@ -89,6 +89,9 @@ def list_recent(address: str, today: datetime.date) -> Listing:
 
 def main(*addresses: str) -> None:
     today = datetime.datetime.now(datetime.timezone.utc).date()
+    strange = [address for address in addresses if not re.match("s3://[^/]", address)]
+    if strange or not addresses:
+        sys.exit(f"{' '.join(strange) or 'nothing'} is no place to list: name one or more as s3://bucket/prefix")
     for address in addresses:
         try:
             listing = list_recent(address, today)

@@ -104,6 +104,12 @@ def test_a_bucket_that_cannot_be_listed_is_said(bucket):
     assert done.returncode == 1 and "-not-there/dms/ cannot be listed" in done.stderr
 
 
+@pytest.mark.parametrize("addresses", [[], ["acme-landing/dms"], ["s3://"], ["s3:///dms"]])
+def test_what_is_no_address_is_said_before_anybody_is_asked(addresses):
+    with pytest.raises(SystemExit, match="s3://bucket/prefix"):
+        list_recent.main(*addresses)
+
+
 def test_a_history_of_files_in_one_folder_is_leapt_over(s3, bucket):
     prefix = "flat/game/player/"
     for number in range(1500):
