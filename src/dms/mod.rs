@@ -29,6 +29,7 @@ pub use choice::choose;
 pub use endpoint::Endpoint;
 pub use node::MAX_DMS_FILE_BYTES;
 pub use quota::Load;
+pub(crate) use quota::grouped;
 pub use remark::{Level, Remark};
 pub use rule::TaskRule;
 pub use settings::TargetSchema;

@@ -98,7 +98,7 @@ pub(super) fn tables_of(landing: &Landing) -> (u64, bool) {
 }
 
 /// A number with its thousands apart: `100,800`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {

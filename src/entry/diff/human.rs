@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::Answer;
 use super::keys::{Effect, KeysReport, TableFiles};
-use super::number::number;
 use super::words::{self, Group};
+use crate::dms::grouped;
 use crate::entry::stdout::printable;
 use crate::route::diff::{MappingDiff, SettingChange};
 
@@ -70,8 +70,8 @@ fn values(setting: &SettingChange) -> String {
 }
 
 fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "Of {} files in the listing:", number(keys.files))?;
-    let counts = Effect::ALL.map(|effect| (number(keys.count(effect)), effect));
+    writeln!(out, "Of {} files in the listing:", grouped(keys.files))?;
+    let counts = Effect::ALL.map(|effect| (grouped(keys.count(effect)), effect));
     let width = counts.iter().map(|(count, _)| count.len()).max().unwrap_or_default();
     for (count, effect) in counts.iter().filter(|(_, effect)| keys.count(*effect) > 0) {
         writeln!(out, "  {count:>width$} {}", effect.in_words())?;
@@ -96,7 +96,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
         write_group(group, out)?;
     }
     if hidden_files > 0 {
-        writeln!(out, "  … and {} files of further tables; --format json has more", number(hidden_files))?;
+        writeln!(out, "  … and {} files of further tables; --format json has more", grouped(hidden_files))?;
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
 fn write_group(group: &TableFiles, out: &mut dyn Write) -> io::Result<()> {
     let (table, old, new) = (printable(&group.table), printable(&group.old), printable(&group.new));
     let change = if old == new { new } else { format!("{old} → {new}") };
-    writeln!(out, "  {table}: {} ({change})", number(group.files))?;
+    writeln!(out, "  {table}: {} ({change})", grouped(group.files))?;
     for example in &group.examples {
         writeln!(out, "    {}", printable(example))?;
     }

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use serde::Serialize;
 
 use super::listing::{self, Entry, ListingError};
-use super::number::number;
+use crate::dms::grouped;
 use crate::key::{self, KeyMeaning};
 use crate::route::{Decision, Landing, Mappings, TableRef};
 
@@ -266,10 +266,10 @@ impl KeysReport {
         let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
         format!(
             "With the new mappings {} would be loaded, {} ignored, {} unmapped (route.unmapped), {} refused{codes}.",
-            number(self.will_load),
-            number(self.will_ignore),
-            number(self.will_be_unmapped),
-            number(self.will_be_refused),
+            grouped(self.will_load),
+            grouped(self.will_ignore),
+            grouped(self.will_be_unmapped),
+            grouped(self.will_be_refused),
         )
     }
 

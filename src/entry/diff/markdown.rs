@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::Answer;
 use super::keys::{Effect, KeysReport};
-use super::number::number;
 use super::words::{self, Group};
+use crate::dms::grouped;
 use crate::entry::stdout::printable;
 use crate::route::diff::{MappingDiff, SettingChange};
 
@@ -75,9 +75,9 @@ fn write_setting(kind: &str, what: &str, setting: &SettingChange, out: &mut dyn 
 }
 
 fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "#### {} files of the listing\n\n| Files | |\n|---:|---|", number(keys.files))?;
+    writeln!(out, "#### {} files of the listing\n\n| Files | |\n|---:|---|", grouped(keys.files))?;
     for effect in Effect::ALL.into_iter().filter(|effect| keys.count(*effect) > 0) {
-        writeln!(out, "| {} | {} |", number(keys.count(effect)), effect.in_words())?;
+        writeln!(out, "| {} | {} |", grouped(keys.count(effect)), effect.in_words())?;
     }
     writeln!(out, "\n{}\n", keys.in_words())?;
     if keys.tables.is_empty() {
@@ -89,7 +89,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "| {} | {} | {} | {} | {} | {example} |",
-            number(group.files),
+            grouped(group.files),
             group.effect.in_words(),
             code(&group.table),
             code(&group.old),
@@ -99,7 +99,7 @@ fn write_keys(keys: &KeysReport, out: &mut dyn Write) -> io::Result<()> {
     let hidden =
         keys.tables.iter().skip(ROWS_SHOWN).map(|group| group.files).sum::<u64>() + keys.of_further_tables;
     if hidden > 0 {
-        writeln!(out, "| {} | of further tables | | | | |", number(hidden))?;
+        writeln!(out, "| {} | of further tables | | | | |", grouped(hidden))?;
     }
     writeln!(out)
 }

@@ -6,7 +6,6 @@ pub mod keys;
 pub mod listing;
 mod json;
 mod markdown;
-mod number;
 mod words;
 
 use std::fs::File;

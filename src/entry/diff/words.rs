@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::keys::{Effect as FileEffect, KeysReport};
-use super::number::number;
 use super::{Answer, Old, datasets};
+use crate::dms::grouped;
 use crate::route::diff::SettingChange;
 use crate::route::diff::{Effect, MappingChange, MappingDiff, MappingsDiff, TableChange, TableChangeKind};
 
@@ -147,7 +147,7 @@ fn another_listing(keys: &KeysReport) -> Option<String> {
     is_another.then(|| {
         let which = match keys.files {
             1 => "the one key does not lie".to_owned(),
-            many => format!("none of {} keys lies", number(many)),
+            many => format!("none of {} keys lies", grouped(many)),
         };
         format!("another listing: {which} below a mapped prefix. See that this is the listing you mean")
     })
@@ -208,7 +208,7 @@ fn in_the_listing(files: u64) -> String {
     match files {
         0 => String::new(),
         1 => ". In the listing: 1 file".to_owned(),
-        many => format!(". In the listing: {} files", number(many)),
+        many => format!(". In the listing: {} files", grouped(many)),
     }
 }
 
