@@ -241,11 +241,12 @@ impl Publisher<'_> {
             }
             return Ok(Put { current: current.clone(), is_new: false, changes: None });
         }
-        let changes = self.files_before(before).await?.map(|was| FileChanges::between(&was, files));
+        let was = self.files_before(before).await?;
+        let changes = was.as_deref().map(|was| FileChanges::between(was, files));
         let seconds = i64::try_from(self.clock.unix_ms() / 1000).unwrap_or(i64::MAX);
         let published_at = jiff::Timestamp::from_second(seconds).map(|at| at.to_string()).unwrap_or_default();
         let previous = match current {
-            Some(current) => self.last_good(current, &id).await?,
+            Some(current) => self.last_good(current, was, &id).await?,
             None => None,
         };
         let next = Current::new(id, previous, published_at, self.note.clone());
@@ -276,23 +277,18 @@ impl Publisher<'_> {
     async fn last_good(
         &self,
         current: &Current,
+        its_files: Option<Vec<MappingFile>>,
         next: &VersionId,
     ) -> Result<Option<VersionId>, PublishError> {
-        for id in [Some(&current.version), current.fallback()].into_iter().flatten() {
-            if id == next {
-                continue;
-            }
-            match read_version(self.s3, self.folder, id).await {
-                Ok(files) => {
-                    if Mappings::parse(files).is_ok() {
-                        return Ok(Some(id.clone()));
-                    }
-                }
-                Err(error) if error.may_pass() => return Err(error.into()),
-                Err(_) => {}
-            }
+        if its_files.is_some_and(|files| Mappings::parse(files).is_ok()) {
+            return Ok(Some(current.version.clone()));
         }
-        Ok(None)
+        let Some(before_it) = current.fallback().filter(|id| *id != next) else { return Ok(None) };
+        match read_version(self.s3, self.folder, before_it).await {
+            Ok(files) => Ok(Mappings::parse(files).is_ok().then(|| before_it.clone())),
+            Err(error) if error.may_pass() => Err(error.into()),
+            Err(_) => Ok(None),
+        }
     }
 
     fn write(&self, told: &Told<'_>, out: &mut dyn Write) -> io::Result<()> {
